@@ -1,0 +1,51 @@
+# Everything starts from a fresh clone: `make run`, `make test`. Needs Python 3.11 and make.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+# What is not an ordinary PyPI install: the board's MQTT codec (an sdist without a build file) and the
+# ESP32 type stubs (they would shadow CPython's own modules inside the environment).
+UMQTT := micropython-umqtt-simple==1.3.4
+UMQTT_SHA256 := b6a2520239e3992c63a7de9370ee9b3d9d27819a90359c521f1c0f7ccab8d12f
+STUBS := micropython-esp32-stubs==1.29.0.post1
+
+.PHONY: help setup run test lint clean
+.DEFAULT_GOAL := help
+
+help:
+	@echo "make run     a broker, the portal and one virtual charger; type 'help' there"
+	@echo "make test    every test"
+	@echo "make lint    ruff and pyright"
+	@echo "make setup   what the others need, into $(VENV)"
+	@echo "make clean   back to a fresh clone"
+
+setup: $(READY)
+
+$(READY): pyproject.toml Makefile
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	$(BIN)/pip install --quiet --disable-pip-version-check --upgrade --target $(VENV)/typings $(STUBS)
+	rm -rf $(VENV)/umqtt $(VENV)/micropython
+	mkdir -p $(VENV)/umqtt $(VENV)/micropython
+	$(BIN)/unearth '$(UMQTT)' --no-binary --download $(VENV)/umqtt > $(VENV)/umqtt/found.json
+	echo "$(UMQTT_SHA256)  $$(ls $(VENV)/umqtt/*.tar.gz)" | sha256sum --check --quiet
+	tar -xzf $(VENV)/umqtt/*.tar.gz -C $(VENV)/micropython --strip-components 1
+	touch $(READY)
+
+run: setup
+	@$(BIN)/python -m tools.demo
+
+test: setup
+	@$(BIN)/python -m pytest
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/pyright --project .pyright-board.json
+	$(BIN)/pyright
+
+clean:
+	rm -rf $(VENV) build tapgate.egg-info .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,42 @@
+"""CPython dressed as the board where the firmware's pure parts need it: ticks and short sleeps."""
+
+import asyncio
+import os
+import shutil
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+BIN = Path(sys.executable).parent
+
+TICKS_PERIOD = 1 << 30
+_HALF = TICKS_PERIOD >> 1
+
+
+def _ticks_diff(end: int, start: int) -> int:
+    return ((end - start + _HALF) & (TICKS_PERIOD - 1)) - _HALF
+
+
+def _install(module, name: str, function) -> None:
+    if not hasattr(module, name):
+        setattr(module, name, function)
+
+
+_install(time, "ticks_ms", lambda: (time.monotonic_ns() // 1_000_000) & (TICKS_PERIOD - 1))
+_install(time, "ticks_us", lambda: (time.monotonic_ns() // 1_000) & (TICKS_PERIOD - 1))
+_install(time, "ticks_add", lambda ticks, delta: (ticks + delta) & (TICKS_PERIOD - 1))
+_install(time, "ticks_diff", _ticks_diff)
+_install(time, "sleep_ms", lambda ms: time.sleep(ms / 1_000))
+_install(time, "sleep_us", lambda us: time.sleep(us / 1_000_000))
+_install(asyncio, "sleep_ms", lambda ms: asyncio.sleep(ms / 1_000))
+
+
+@pytest.fixture(scope="session")
+def micropython() -> str:
+    """The interpreter that plays the board: `MICROPYTHON=`, else the one in the environment."""
+    found = os.environ.get("MICROPYTHON") or shutil.which("micropython", path=str(BIN))
+    if not found:
+        pytest.skip(f"no MicroPython in {BIN} for this platform; MICROPYTHON= names another")
+    return found
