@@ -1,0 +1,3 @@
+"""Tapgate: what runs on the board."""
+
+VERSION = "0.1.0"

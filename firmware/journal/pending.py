@@ -26,6 +26,11 @@ class Pending:
     def __len__(self) -> int:
         return len(self._waiting)
 
+    @property
+    def in_flight(self) -> int:
+        """How many events are on their way, not yet acknowledged."""
+        return len(self._in_flight)
+
     def add(self, event: str, fields: dict, t: int | None, up: int) -> None:
         """Take one event in. When full, the oldest routine event goes first, a session's last."""
         if len(self._waiting) >= self._limit:
@@ -53,7 +58,7 @@ class Pending:
             self._waiting = [body for body in self._waiting if body["n"] != n]
 
     def link_lost(self) -> None:
-        """Whatever was on its way is sent again: an event may arrive twice, but never not at all."""
+        """What was on its way is sent again: an event may arrive twice, but never not at all."""
         self._in_flight.clear()
 
     def _make_room(self) -> None:

@@ -1,0 +1,548 @@
+"""The session: a table of what happens in which state, and `step`, which looks up one line of it.
+
+    session, effects = step(session, event, now_ms)
+
+Pure: the session is a value, time is handed in (`time.ticks_ms` values, safe when they wrap), and
+effects are tuples for the caller to carry out in their order.
+
+Events
+    ("vehicle", connected, asks)        asks: the vehicle wants energy now
+    ("tap", token, role, group, verdict)    verdict: of `judge`, or "RandomNumber" with token None
+    ("unreadable",)                     a card that cannot be read, or more than one
+    ("access", "open" | "restricted")   the access mode
+    ("available", bool)                 switched on or off by the owner
+    ("fault", name) ("fault_cleared", name)
+    ("withdrawn",)                      the holder's permission is gone
+    ("authorise", person_token, role, group)   a start from the app
+    ("stop", reason)                    an end from elsewhere; None is "remote"
+    ("enrol", seconds) ("cancel_enrol",)
+    ("selftest", bool)                  begin or leave the self-test
+    ("tick",)                           every second at least, for what has its time
+
+Effects
+    ("contactor", bool)                 opening is always the first effect
+    ("offer", bool)                     energy is offered to the vehicle (the pilot's PWM)
+    ("selftest", bool)                  carry it out, or stop carrying it out
+    ("overlay", name)                   of `light.OVERLAYS`
+    ("record", event_name, fields)      session_started {"token", "role", "group", "by"}
+                                        session_ended {"token", "role", "reason"}
+                                        card_refused {"token", "role", "verdict", "state"}
+                                        fault, fault_cleared {"fault"}
+    ("enrolled", token)                 a card was held to the reader while enrolling
+    ("enrol_failed", why)               "time_out", "cancelled", "RandomNumber", "fault",
+                                        "unavailable"
+    ("declined", event_name, state)     an order that this state does not allow
+
+`by` is "card", "remote" or "open". `reason` is "card" (the one that started it), "group", "owner",
+"service", "unplugged", "withdrawn", "unavailable", "remote" or what `stop` gave. Where the state
+made another verdict of the card's own, `card_refused` also has the card's own, as "judged".
+
+The contactor, the offer and the self-test follow the state alone (`_outputs`): no line of the table
+can close the contactor anywhere but in `charging`.
+"""
+
+from collections import namedtuple
+
+from micropython import const
+
+from firmware.access.light import overlay_for
+from firmware.access.verdict import in_force, may_stop
+from firmware.access.words import (
+    ACCEPTED,
+    AUTHORISED,
+    AVAILABLE,
+    AWAITING,
+    CHARGING,
+    ENROLLING,
+    FAULTED,
+    FINISHED,
+    OPEN,
+    PREAUTHORISED,
+    RANDOM_NUMBER,
+    SERVICE,
+    UNAVAILABLE,
+)
+
+SETTLE_MS = const(1_500)  # a tap that did something is followed by none that undoes it
+LIMIT_MS = {
+    "plug_in": 60_000,  # tap first, plug in later
+    "selftest": 90_000,  # a self-test that nobody ends
+    "fault_over": 2_000,  # a fault that flickers must not make the contactor chatter
+}
+ENROL_MAX_S = const(600)
+
+# Where a line does not name its next state.
+_STAY = "(stay)"  # the same state
+_GO = "(go)"  # `charging` if the vehicle asks for energy, else `authorised`
+_REST = "(rest)"  # where the facts lead by themselves, see `_rest`
+
+# One line per (state, event, condition); where several fit, the first. "*" is every state, for what
+# no line of the state itself takes. A text, because on the board that is a third of the memory.
+#
+# Cards, by what they are to the session: `own` the one that started it, `group` of the same group,
+# `owner`, `service`, `other` of anyone else approved, `any` of these; `refused` has no right;
+# `early` comes within SETTLE_MS of a tap that did something; `new` and `random` while enrolling.
+TABLE = """
+# state              event                  condition  next           effects
+
+# No vehicle.
+available            plugged                open       (go)           start
+available            plugged                -          awaiting       -
+available            owner_card,other_card  -          preauthorised  take,accepted,limit:plug_in
+available            authorise              -          preauthorised  take,accepted,limit:plug_in
+preauthorised        plugged                in_time    (go)           start
+preauthorised        plugged                -          (rest)         -
+preauthorised        own_card               -          available      accepted
+preauthorised        group_card,owner_card  -          preauthorised  take,accepted,limit:plug_in
+preauthorised        other_card             -          preauthorised  take,accepted,limit:plug_in
+preauthorised        authorise              -          preauthorised  take,accepted,limit:plug_in
+preauthorised        time_out               -          available      -
+preauthorised        stop,withdrawn         -          available      -
+
+# A vehicle that waits.
+awaiting,checking    unplugged              -          available      -
+awaiting,checking    opened                 -          (go)           start
+awaiting,finished    owner_card,other_card  -          (go)           take,accepted,start
+awaiting,finished    service_card           may_start  (go)           take,accepted,start
+awaiting,finished    service_card           -          (stay)         refuse
+awaiting,finished    authorise              -          (go)           take,accepted,start
+checking             time_out               -          awaiting       -
+checking             any_card               -          (stay)         refuse:ConcurrentTx
+
+# A session that runs.
+authorised           asks                   -          charging       -
+charging             rests                  -          authorised     -
+authorised,charging  unplugged              -          available      end:unplugged
+authorised,charging  own_card               -          finished       end:card,accepted
+authorised,charging  group_card             -          finished       end:group,accepted
+authorised,charging  owner_card             -          finished       end:owner,accepted
+authorised,charging  service_card           -          finished       end:service,accepted
+authorised,charging  other_card             anonymous  (stay)         accepted
+authorised,charging  other_card             -          (stay)         refuse:ConcurrentTx
+authorised,charging  refused_card           -          (stay)         refuse:ConcurrentTx
+authorised,charging  stop                   -          finished       end
+authorised,charging  withdrawn              held       finished       end:withdrawn
+authorised,charging  disabled               -          unavailable    end:unavailable
+
+# The session over, the vehicle still there.
+finished             unplugged              -          available      -
+
+# The next card is registered.
+available,awaiting   enrol                  -          enrolling      limit:enrol
+enrolling            enrol                  -          enrolling      limit:enrol
+enrolling            new_card               -          (rest)         enrolled
+enrolling            random_card            -          (rest)         refuse,unenrolled:RandomNumber
+enrolling            time_out               -          (rest)         unenrolled:time_out
+enrolling            cancel_enrol           -          (rest)         unenrolled:cancelled
+enrolling            disabled               -          unavailable    unenrolled:unavailable
+enrolling            fault                  -          faulted        unenrolled:fault,fault
+
+# Self-test.
+available            service_card           -          service        accepted,limit:selftest
+available            selftest_on            -          service        limit:selftest
+preauthorised        service_card           -          service        accepted,limit:selftest
+preauthorised        selftest_on            -          service        limit:selftest
+unavailable,faulted  service_card           vacant     service        accepted,limit:selftest
+unavailable,faulted  selftest_on            vacant     service        limit:selftest
+service              owner_card             -          (rest)         accepted
+service              service_card           -          (rest)         accepted
+service              plugged                -          (rest)         -
+service              time_out,selftest_off  -          (rest)         -
+
+# Switched off by the owner.
+available            disabled               -          unavailable    -
+preauthorised        disabled               -          unavailable    -
+awaiting,checking    disabled               -          unavailable    -
+finished             disabled               -          unavailable    -
+unavailable          enabled                -          (rest)         anew
+
+# Faults. A session outlives them; its vehicle may leave and its people may end it meanwhile.
+*                    fault                  -          faulted        fault
+*                    fewer_faults,cleared   -          (stay)         fault_cleared
+faulted              cleared                -          (stay)         fault_cleared,limit:fault_over
+faulted              time_out               -          (rest)         -
+faulted              unplugged              running    (stay)         end:unplugged
+faulted              own_card               running    (stay)         end:card,accepted
+faulted              group_card             running    (stay)         end:group,accepted
+faulted              owner_card             running    (stay)         end:owner,accepted
+faulted              service_card           running    (stay)         end:service,accepted
+faulted              other_card             running    (stay)         refuse:ConcurrentTx
+faulted              refused_card           running    (stay)         refuse:ConcurrentTx
+faulted              stop                   running    (stay)         end
+faulted              withdrawn              held       (stay)         end:withdrawn
+faulted              disabled               running    (stay)         end:unavailable
+
+# Everything else.
+*                    refused_card           -          (stay)         refuse
+*                    any_card               -          (stay)         refuse:NotAtThisTime
+*                    early_card,settled     -          (stay)         -
+*                    unreadable             -          (stay)         unreadable
+*                    authorise,stop         -          (stay)         declined
+*                    enrol,cancel_enrol     -          (stay)         declined
+*                    selftest_on            -          (stay)         declined
+*                    selftest_off           -          (stay)         -
+*                    plugged,unplugged      -          (stay)         -
+*                    asks,rests             -          (stay)         -
+*                    opened,restricted      -          (stay)         -
+*                    enabled                -          (stay)         anew
+*                    disabled               -          (stay)         -
+*                    withdrawn              -          (stay)         -
+"""
+_ANY_CARD = ("own_card", "group_card", "owner_card", "service_card", "other_card")
+
+Session = namedtuple(
+    "Session",
+    (
+        "state",
+        "connected",
+        "asks",
+        "open",  # access mode
+        "enabled",  # not switched off by the owner
+        "faults",  # names
+        "progress",  # of the vehicle's stay: NOT_BEGUN, RUNNING, OVER
+        "holder",  # (token, group, role, by) of the session or preauthorisation; None in open mode
+        "deadline",  # ticks, or None
+        "settling",  # (ticks, token) of the last tap that did something, or None
+    ),
+)
+_STATE = const(0)
+_CONNECTED = const(1)
+_ASKS = const(2)
+_OPEN = const(3)
+_ENABLED = const(4)
+_FAULTS = const(5)
+_PROGRESS = const(6)
+_HOLDER = const(7)
+_DEADLINE = const(8)
+_SETTLING = const(9)
+
+NOT_BEGUN = const(0)
+RUNNING = const(1)
+OVER = const(2)
+
+START = Session(AVAILABLE, False, False, False, True, (), NOT_BEGUN, None, None, None)
+
+_TICKS_MASK = const((1 << 30) - 1)
+_TICKS_HALF = const(1 << 29)
+
+
+def step(session, event: tuple, now_ms: int) -> tuple:
+    """The session after the event, and the effects to be carried out in their order."""
+    kind = event[0]
+    if kind in _KIND:
+        kind = _KIND[kind](session, event, now_ms)
+        if kind is None:
+            return session, ()
+    new = list(session)
+    _note(new, event, now_ms)
+    for line in _lines(session.state, kind):
+        if _CONDITIONS[line[2]](new, event, now_ms):
+            break
+    else:
+        raise ValueError("no line for {} in {}".format(kind, session.state))
+    _, _, _, next_state, effects = line
+    if next_state not in (_STAY, session.state):
+        new[_DEADLINE] = None
+    out = []
+    if effects != "-":
+        for effect in effects.split(","):
+            name, _, argument = effect.partition(":")
+            _EFFECTS[name](new, event, now_ms, out, argument)
+    _enter(new, next_state, out)
+    return Session(*new), _outputs(session.state, new[_STATE]) + tuple(out)
+
+
+def may_close(session) -> bool:
+    """Whether the contactor may be closed now, from the facts: the interlock of the hardware."""
+    return (
+        session.state == CHARGING
+        and session.connected
+        and session.asks
+        and not session.faults
+        and session.progress == RUNNING
+    )
+
+
+# What happened, in the words of the table's second column; None where nothing did.
+
+
+def _vehicle(session, event, now_ms):
+    _, connected, asks = event
+    if connected != session.connected:
+        return "plugged" if connected else "unplugged"
+    if connected and asks != session.asks:
+        return "asks" if asks else "rests"
+    return None
+
+
+def _card(session, event, now_ms):
+    _, token, role, group, verdict = event
+    settling = session.settling
+    if settling is not None and _passed(settling[0], now_ms):
+        settling = None
+    if settling is not None and token == settling[1]:
+        return "early_card"
+    if session.state == ENROLLING:
+        return "random_card" if verdict == RANDOM_NUMBER else "new_card"
+    right = may_stop(session.holder, token, role, group, verdict)
+    if right is not None:
+        if settling is not None and session.progress == RUNNING:
+            return "early_card"
+        return "own_card" if right == "card" else right + "_card"
+    return "other_card" if in_force(role, verdict) else "refused_card"
+
+
+def _access(session, event, now_ms):
+    is_open = event[1] == OPEN
+    if is_open == session.open:
+        return None
+    return "opened" if is_open else "restricted"
+
+
+def _available(session, event, now_ms):
+    if event[1] == session.enabled:
+        return None
+    return "enabled" if event[1] else "disabled"
+
+
+def _fault(session, event, now_ms):
+    return None if event[1] in session.faults else "fault"
+
+
+def _fault_cleared(session, event, now_ms):
+    if event[1] not in session.faults:
+        return None
+    return "fewer_faults" if len(session.faults) > 1 else "cleared"
+
+
+def _selftest(session, event, now_ms):
+    return "selftest_on" if event[1] else "selftest_off"
+
+
+def _tick(session, event, now_ms):
+    if session.deadline is not None and _passed(session.deadline, now_ms):
+        return "time_out"
+    if session.settling is not None and _passed(session.settling[0], now_ms):
+        return "settled"
+    return None
+
+
+# An event that is not here is its own kind.
+_KIND = {
+    "vehicle": _vehicle,
+    "tap": _card,
+    "access": _access,
+    "available": _available,
+    "fault": _fault,
+    "fault_cleared": _fault_cleared,
+    "selftest": _selftest,
+    "tick": _tick,
+}
+
+
+def _note(new, event, now_ms):
+    """Takes down the facts, which hold whatever the table makes of them."""
+    name = event[0]
+    if name == "vehicle":
+        new[_CONNECTED] = event[1]
+        new[_ASKS] = event[1] and event[2]
+    elif name == "access":
+        new[_OPEN] = event[1] == OPEN
+    elif name == "available":
+        new[_ENABLED] = event[1]
+    elif name == "fault":
+        new[_FAULTS] += (event[1],)
+    elif name == "fault_cleared":
+        new[_FAULTS] = tuple(fault for fault in new[_FAULTS] if fault != event[1])
+    settling = new[_SETTLING]
+    if settling is not None and _passed(settling[0], now_ms):
+        new[_SETTLING] = None
+
+
+def _enter(new, next_state, out):
+    """Puts the next state in, and forgets what it has no use for."""
+    if next_state == _STAY:
+        next_state = new[_STATE]
+    elif next_state == _GO:
+        next_state = CHARGING if new[_ASKS] else AUTHORISED
+    elif next_state == _REST:
+        next_state = _rest(new, out)
+    new[_STATE] = next_state
+    if new[_PROGRESS] != RUNNING and next_state != PREAUTHORISED:
+        new[_HOLDER] = None
+    if new[_PROGRESS] == OVER and not new[_CONNECTED]:
+        new[_PROGRESS] = NOT_BEGUN
+
+
+def _rest(new, out):
+    """Where the facts lead by themselves; in open mode that may be a new session."""
+    if new[_FAULTS]:
+        return FAULTED
+    if not new[_ENABLED]:
+        return UNAVAILABLE
+    if not new[_CONNECTED]:
+        return AVAILABLE
+    if new[_PROGRESS] == OVER:
+        return FINISHED
+    if new[_PROGRESS] == NOT_BEGUN:
+        if not new[_OPEN]:
+            return AWAITING
+        new[_HOLDER] = None  # a preauthorisation that came too late
+        _start(new, None, 0, out, None)
+    return CHARGING if new[_ASKS] else AUTHORISED
+
+
+def _outputs(old, new):
+    """What follows from the states alone. Opening the contactor comes first."""
+    if old == new:
+        return ()
+    out = ()
+    if old in (CHARGING, SERVICE) or new == FAULTED:  # a self-test also closes it
+        out += (("contactor", False),)
+    if old == SERVICE or new == SERVICE:
+        out += (("selftest", new == SERVICE),)
+    if (old in (AUTHORISED, CHARGING)) != (new in (AUTHORISED, CHARGING)):
+        out += (("offer", new in (AUTHORISED, CHARGING)),)
+    if new == CHARGING:
+        out += (("contactor", True),)
+    return out
+
+
+# The conditions of the table's third column.
+
+_CONDITIONS = {
+    "-": lambda new, event, now_ms: True,
+    "in_time": lambda new, event, now_ms: not _passed(new[_DEADLINE], now_ms),
+    "open": lambda new, event, now_ms: new[_OPEN],
+    "running": lambda new, event, now_ms: new[_PROGRESS] == RUNNING,
+    "held": lambda new, event, now_ms: new[_HOLDER] is not None,
+    "anonymous": lambda new, event, now_ms: new[_OPEN] and new[_HOLDER] is None,
+    "vacant": lambda new, event, now_ms: not new[_CONNECTED],
+    "may_start": lambda new, event, now_ms: event[4] == ACCEPTED,
+}
+
+# The effects of its last column.
+
+
+def _take(new, event, now_ms, out, argument):
+    by = "card" if event[0] == "tap" else "remote"
+    new[_HOLDER] = (event[1], event[3], event[2], by)
+
+
+def _start(new, event, now_ms, out, argument):
+    new[_PROGRESS] = RUNNING
+    token, group, role, by = new[_HOLDER] or (None, 0, None, "open")
+    fields = {"token": token, "role": role, "group": group, "by": by}
+    out.append(("record", "session_started", fields))
+
+
+def _end(new, event, now_ms, out, reason):
+    new[_PROGRESS] = OVER
+    token, _, role, _ = new[_HOLDER] or (None, 0, None, None)
+    fields = {"token": token, "role": role, "reason": reason or event[1] or "remote"}
+    out.append(("record", "session_ended", fields))
+
+
+def _anew(new, event, now_ms, out, argument):
+    new[_PROGRESS] = NOT_BEGUN
+
+
+def _accepted(new, event, now_ms, out, argument):
+    if event[0] == "tap":
+        new[_SETTLING] = ((now_ms + SETTLE_MS) & _TICKS_MASK, event[1])
+    out.append(("overlay", "accepted"))
+
+
+def _refuse(new, event, now_ms, out, verdict):
+    _, token, role, _, judged = event
+    verdict = verdict or judged
+    fields = {"token": token, "role": role, "verdict": verdict, "state": new[_STATE]}
+    if judged != verdict:
+        fields["judged"] = judged
+    out.append(("overlay", overlay_for(verdict)))
+    out.append(("record", "card_refused", fields))
+
+
+def _unreadable(new, event, now_ms, out, argument):
+    out.append(("overlay", "unreadable"))
+
+
+def _limit(new, event, now_ms, out, name):
+    ms = min(event[1], ENROL_MAX_S) * 1_000 if name == "enrol" else LIMIT_MS[name]
+    new[_DEADLINE] = (now_ms + ms) & _TICKS_MASK
+
+
+def _enrolled(new, event, now_ms, out, argument):
+    new[_SETTLING] = ((now_ms + SETTLE_MS) & _TICKS_MASK, event[1])
+    out.append(("overlay", "enrolled"))
+    out.append(("enrolled", event[1]))
+
+
+def _unenrolled(new, event, now_ms, out, why):
+    out.append(("enrol_failed", why))
+
+
+def _record_fault(new, event, now_ms, out, argument):
+    out.append(("record", event[0], {"fault": event[1]}))
+
+
+def _declined(new, event, now_ms, out, argument):
+    out.append(("declined", event[0], new[_STATE]))
+
+
+_EFFECTS = {
+    "take": _take,
+    "start": _start,
+    "end": _end,
+    "anew": _anew,
+    "accepted": _accepted,
+    "refuse": _refuse,
+    "unreadable": _unreadable,
+    "limit": _limit,
+    "enrolled": _enrolled,
+    "unenrolled": _unenrolled,
+    "fault": _record_fault,
+    "fault_cleared": _record_fault,
+    "declined": _declined,
+}
+
+
+def _passed(ticks, now_ms):
+    return ((now_ms - ticks) & _TICKS_MASK) < _TICKS_HALF
+
+
+_PLACE_BITS = const(13)  # two lines and a text of 8 KB in a board's small integer of 30 bits
+_PLACE_MASK = const((1 << 13) - 1)
+
+
+def find_lines(table: str) -> dict:
+    """Where in the table's text the lines of a state and event begin: `{state: {event: places}}`.
+
+    The places of several lines are packed into one number, the first line's lowest: as small
+    integers they take no memory beside the dict's own.
+    """
+    found = {}
+    place = 0
+    for line in table.split("\n"):
+        if line and line[0] != "#":
+            states, events, _, _, _ = line.split()
+            for state in states.split(","):
+                of_state = found.setdefault(state, {})
+                for event in _ANY_CARD if events == "any_card" else events.split(","):
+                    places = of_state.get(event, 0)
+                    of_state[event] = (place << _PLACE_BITS | places) if places else place
+        place += len(line) + 1
+    return found
+
+
+def _lines(state, event):
+    """The lines of the state itself, then those of every state, in words."""
+    for name in (state, "*"):
+        places = PLACES[name].get(event, 0)
+        while places:
+            place = places & _PLACE_MASK
+            yield TABLE[place : TABLE.index("\n", place)].split()
+            places >>= _PLACE_BITS
+
+
+PLACES = find_lines(TABLE)

@@ -1,0 +1,67 @@
+"""The index: the names of all shards of one list (DESIGN section 6).
+
+"TGI1" · bits u8 · reserved 3 · cards u32 · 2^bits digests of 16 bytes       all big-endian
+"""
+
+import binascii
+import hashlib
+
+from micropython import const
+
+from firmware.allowlist.errors import ObjectError
+from firmware.allowlist.shard import ENTRIES
+
+HEADER_BYTES = const(12)
+DIGEST_BYTES = const(16)
+BITS = const(9)  # the most: 512 shards hold 100,000 cards; an index of 8,204 bytes
+
+_MAGIC = b"TGI1"
+
+
+def check(data: bytes | bytearray | memoryview) -> tuple[int, int]:
+    """(bits, cards) of a whole and well-formed index. Raises ObjectError."""
+    if len(data) < HEADER_BYTES:
+        raise ObjectError(f"index of {len(data)} bytes, expected at least {HEADER_BYTES}")
+    if bytes(data[:4]) != _MAGIC:
+        raise ObjectError(f"index begins {bytes(data[:4])!r}, expected {_MAGIC!r}")
+    bits = data[4]
+    if bits > BITS:
+        raise ObjectError(f"index of {bits} bits, expected at most {BITS}")
+    if data[5] or data[6] or data[7]:
+        raise ObjectError("index with reserved bytes set, expected 000000")
+    size = HEADER_BYTES + (DIGEST_BYTES << bits)
+    if len(data) != size:
+        raise ObjectError(f"index of {len(data)} bytes, {bits} bits take {size}")
+    cards = data[8] << 24 | data[9] << 16 | data[10] << 8 | data[11]
+    if cards > ENTRIES << bits:
+        raise ObjectError(f"index of {cards} cards, {1 << bits} shards hold {ENTRIES << bits}")
+    return bits, cards
+
+
+class Names:
+    """The names of the shards in the checked index `data`: call it with a shard's number."""
+
+    def __init__(self, data: bytes):
+        self._data = data
+
+    def __call__(self, i: int) -> bytes:
+        at = HEADER_BYTES + DIGEST_BYTES * i
+        return self._data[at : at + DIGEST_BYTES]
+
+    def close(self) -> None:
+        """Nothing to close, here; the names that a record holds are in a file (record.py)."""
+
+
+def header(bits: int, cards: int) -> bytes:
+    """The first 12 bytes of the index of `cards` cards in 2^`bits` shards."""
+    return _MAGIC + bytes([bits, 0, 0, 0]) + cards.to_bytes(4, "big")
+
+
+def digest_of(data: bytes | bytearray | memoryview) -> bytes:
+    """The name of an object: the first 16 bytes of its SHA-256."""
+    return hashlib.sha256(data).digest()[:DIGEST_BYTES]
+
+
+def name_of(data: bytes | bytearray | memoryview) -> str:
+    """The same as 32 hex digits, the way it stands in topics and refs."""
+    return binascii.hexlify(digest_of(data)).decode()

@@ -1,0 +1,137 @@
+"""The shards on flash: up to 16 files, each a row of whole shards, one behind the other.
+
+A file for each shard would be simpler. Measured on littlefs as the board has it, with 256 shards,
+it takes a third more blocks (a file is rounded up to one, a directory to two); a look-up reads some
+260 pieces of up to 128 bytes, because `open` searches directories; an update rewrites more
+directory than data, and whatever is written next may first have to walk through 256 files in search
+of a free block. Sixteen files stay open, at some 270 bytes of memory each, and cost none of that.
+
+A shard that changes is written behind the others of its pack; what lay there before is never
+touched. When a third of a pack is out of date its shards are copied to the pack's other file: each
+pack has two names, `a0` and `a1`, and one bit, its generation, says which of them counts.
+"""
+
+from micropython import const
+
+PACKS = const(16)
+SPARE = const(16)  # stands for the other file of the pack that is being copied
+UNIT = const(8)  # bytes; all shards are multiples of it: 8 + 16 n
+
+_LAST = const(0xFFFE)  # the highest place a row can hold, in units: packs of up to 512 KB
+_FULL = const(28)  # ENOSPC
+_NONE = const(2)  # ENOENT
+
+
+class Packs:
+    """`files`: see files.py. `root`: the directory. `generations`: bit k for pack k.
+
+    Places and ends are in units of 8 bytes. All methods raise OSError.
+    """
+
+    def __init__(self, files, root: str):
+        self._files = files
+        self._root = root
+        self._open = [None] * (PACKS + 1)
+        self._copied = 0  # the pack that SPARE stands for
+        self.generations = 0
+        self.ends = [0] * (PACKS + 1)
+
+    def pack_of(self, shard: int, bits: int) -> int:
+        """The pack of a shard: its top four bits, or all when it has fewer."""
+        return shard >> (bits - 4) if bits > 4 else shard
+
+    def read(self, pack: int, where: int, view: memoryview) -> bool:
+        """Fill `view` from place `where` on; False when the pack ends before."""
+        file = self._open[pack] or self._opened(pack, "r+b")
+        file.seek(where * UNIT)
+        return file.readinto(view) == len(view)
+
+    def append(self, pack: int, data: bytes | bytearray | memoryview) -> int:
+        """Write a shard behind the others, for good; the place where it begins.
+
+        After an error the pack is what it was.
+        """
+        where = self.ends[pack]
+        end = where + len(data) // UNIT
+        if end > _LAST:
+            raise OSError(_FULL, "no room")
+        file = self._open[pack] or self._opened(pack, None)
+        try:
+            file.seek(where * UNIT)
+            file.write(data)
+            file.flush()
+        except OSError:
+            self._close(pack)
+            raise
+        self.ends[pack] = end
+        return where
+
+    def copy_to_spare(self, pack: int) -> None:
+        """Begin the other file of `pack`, empty, as SPARE."""
+        self.drop_spare()
+        self._copied = pack
+        self.ends[SPARE] = 0
+        self._opened(SPARE, "w+b")
+
+    def drop_spare(self) -> None:
+        """Give up the copy, if there is one."""
+        if self._open[SPARE] is None:
+            return
+        self._close(SPARE)
+        try:
+            self._files.remove(self._path(SPARE))
+        except OSError:
+            pass  # then `sweep` finds it
+
+    def switched(self) -> int:
+        """The generations as they will be when SPARE counts."""
+        return self.generations ^ 1 << self._copied
+
+    def switch(self) -> None:
+        """SPARE counts from now on; the file that counted so far is left to `sweep`."""
+        pack = self._copied
+        self._close(pack)
+        self.generations = self.switched()
+        self._open[pack], self._open[SPARE] = self._open[SPARE], None
+        self.ends[pack] = self.ends[SPARE]
+
+    def name(self, pack: int) -> str:
+        """The file of a pack: its number in hex and its generation."""
+        if pack == SPARE:
+            return f"{self._copied:x}{self.switched() >> self._copied & 1}"
+        return f"{pack:x}{self.generations >> pack & 1}"
+
+    def remove(self, name: str) -> None:
+        """Remove a file that no list needs, be it a pack's or another."""
+        for pack in range(PACKS):
+            if self.name(pack) == name:
+                self._close(pack)
+                self.ends[pack] = 0
+        self._files.remove(f"{self._root}/{name}")
+
+    def close(self) -> None:
+        for pack in range(PACKS + 1):
+            self._close(pack)
+
+    def _path(self, pack):
+        return f"{self._root}/{self.name(pack)}"
+
+    def _opened(self, pack, mode):
+        if mode is None:  # to write: made where there is none, but what is there stays
+            try:
+                return self._opened(pack, "r+b")
+            except OSError as error:
+                if error.errno != _NONE:
+                    raise
+                mode = "w+b"
+        file = self._open[pack] = self._files.open(self._path(pack), mode)
+        return file
+
+    def _close(self, pack):
+        file, self._open[pack] = self._open[pack], None
+        if file is None:
+            return
+        try:
+            file.close()
+        except OSError:
+            pass  # what could not be written is not there: `append` has said so

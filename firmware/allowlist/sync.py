@@ -1,0 +1,285 @@
+"""Keeps the list on flash in step with the ref that the portal has published (DESIGN section 6).
+
+Driven from outside and without a wait of its own: refs and objects are handed in as they come, and
+each `tick` does one small piece of work. At most four objects are asked for at a time, one is in
+memory at a time, and each is written before the next is taken. What lies whole on flash is not
+asked for again, whatever came between: a lost link, a newer ref, a power cut.
+"""
+
+import binascii
+from time import ticks_add, ticks_diff, ticks_ms
+
+from micropython import const
+
+from firmware.allowlist import index, ref
+from firmware.allowlist.errors import ListError, ObjectError
+
+OBJECTS_AT_ONCE = const(4)
+ANSWER_MS = const(20_000)  # an object that has not come by then is asked for again later
+PASSES = const(6)  # through all that is missing, before the long pause
+BACK_OFF_MS = const(2_000)  # after the first pass, doubled after each
+RETRY_MS = const(600_000)  # the long pause, and the one after a failure
+
+_NONE = const(-1)
+_FULL = const(28)  # ENOSPC
+_LONG_FETCH = const(16)  # shards: worth two blocks of flash for the index meanwhile
+_ROOM_EVERY = const(16)  # shards, after which the room on flash is looked at again
+
+
+class Sync:
+    """`store`: see store.py, loaded. Callables handed in, none of which may raise or call back:
+
+    `fetch(digest)`: ask the link for the object of that name, 32 hex digits; None when the link
+    cannot take the question now.
+    `release(digest)`: it is no longer waited for, because it came or because it did not.
+    `on_applied(version, digest, cards)`: this list is in force now.
+    `on_rejected(why, detail)`: why is "ref", "version", "object", "list", "missing", "flash_full",
+    "flash" or "memory"; the list in force stays.
+    """
+
+    def __init__(self, store, fetch, on_applied, on_rejected, release=lambda digest: None):
+        self._store = store
+        self._fetch = fetch
+        self._release = release
+        self._on_applied = on_applied
+        self._on_rejected = on_rejected
+        self._wanted = None  # (what the ref says, the ref as it came) until it is in force
+        self._gathered = None  # the rows of a draft that was overtaken or failed
+        self._index = b""  # of the newest draft
+        self._asked = {}  # digest: (function that takes the object, shard, since when)
+        self._in_step = False
+        self._resumed = False
+        self._now_ms = ticks_ms()
+        self._work = self._tidy()
+
+    @property
+    def busy(self) -> bool:
+        """Whether a list is on its way."""
+        return self._wanted is not None
+
+    def offer(self, body: dict, raw: bytes) -> None:
+        """A ref has come: `body` as verified, `raw` as it came, signature included."""
+        try:
+            offered = ref.check(body)
+        except ListError as error:
+            self._on_rejected("ref", str(error))
+            return
+        known = self._wanted[0] if self._wanted else self._store.applied
+        if offered == known:
+            self._in_step = self._wanted is None
+        elif known and offered.version <= known.version:
+            self._on_rejected("version", f"{offered.version} <= {known.version}")
+        else:
+            self._wanted = (offered, raw)
+            self._in_step = False
+            self._stop()
+            self._work = self._follow(offered, raw)
+
+    def object(self, digest: str, payload: bytes) -> None:
+        """An object has come. It is checked and written before this returns."""
+        asked = self._asked.pop(digest, None)
+        if asked is None:
+            return
+        self._release(digest)
+        try:
+            asked[0](asked[1], payload)
+        except ObjectError as error:
+            self._on_rejected("object", f"{digest}: {error}")
+        except (OSError, MemoryError) as error:
+            self._failed(error)
+
+    def lost(self, digest: str, why: str) -> None:
+        """The link could not take an object that was asked for; it was too long, say."""
+        if self._asked.pop(digest, None) is not None:
+            self._release(digest)
+            self._on_rejected("object", f"{digest}: {why}")
+
+    def resume(self) -> None:
+        """The link is back and knows nothing of what was asked for: ask again, without a pause."""
+        self._asked.clear()
+        self._resumed = True
+
+    def tick(self, now_ms) -> bool:
+        """One small piece of work at `now_ms` (ticks); True when there is more to do at once."""
+        self._now_ms = now_ms
+        try:
+            return next(self._work)
+        except (OSError, ValueError, MemoryError) as error:
+            self._failed(error)
+            return False
+
+    # Work: generators that yield after each piece, and say whether more can be done at once.
+
+    def _stop(self):
+        self._work.close()
+        for digest in self._asked:
+            self._release(digest)
+        self._asked.clear()
+
+    def _follow(self, offered, raw):
+        store = self._store
+        if store.applied and store.applied.index == offered.index:
+            draft = store.redraft(raw, offered)
+        else:
+            draft = yield from self._drafted(offered, raw)
+        try:
+            for _ in store.prepare(draft):
+                yield True
+            fits = not draft.missing or store.fits(draft)
+            if fits:
+                yield from self._fetched(draft)
+                store.commit(draft)
+        finally:
+            self._gathered = draft.rows
+            store.abandon(draft)
+        if fits:
+            self._wanted = self._gathered = None
+            self._index = b""
+            self._in_step = True
+            self._work = self._tidy()
+            self._on_applied(offered.version, offered.index, offered.cards)
+        else:
+            pack = store.to_renew(pressed=True)
+            if pack == _NONE:
+                raise OSError(_FULL, "no room")
+            self._gathered = None  # what it says of that pack is not true any more
+            yield from self._renewed(pack)
+            self._work = self._follow(offered, raw)
+        yield True
+
+    def _tidy(self):
+        store = self._store
+        while True:
+            damaged = store.damaged is not None
+            # While out of step, what is left over may belong to the list that will be offered.
+            left_over = self._in_step and not store.swept
+            pack = store.to_renew() if damaged or left_over else _NONE
+            if pack != _NONE:
+                yield from self._renewed(pack)
+            elif left_over:
+                yield store.sweep()
+            elif damaged:
+                yield from self._pause(RETRY_MS)
+            else:
+                yield False
+
+    def _retry(self):
+        yield from self._pause(RETRY_MS)
+        self._work = self._follow(*self._wanted) if self._wanted else self._tidy()
+        yield True
+
+    # What these are made of.
+
+    def _drafted(self, offered, raw):
+        data = self._index
+        if index.name_of(data) != offered.index:
+            data = self._store.kept_index(offered.index)
+        if not data:
+            self._index = b""  # gives the memory back before the next one comes
+            sought = _Sought(offered.index)
+            yield from self._gather(sought, "index")
+            data = sought.data
+        draft = self._store.draft(raw, offered, data)
+        self._index = data
+        if self._gathered is not None:
+            draft.adopt(self._gathered)
+        return draft
+
+    def _fetched(self, draft):
+        store = self._store
+        looked_at = draft.missing
+        if looked_at >= _LONG_FETCH and store.kept_index(draft.applied.index) is None:
+            store.keep_index(self._index)
+        for more in self._gather(draft, "shards"):
+            if looked_at - draft.missing >= _ROOM_EVERY:
+                looked_at = draft.missing
+                if not store.fits(draft):
+                    raise OSError(_FULL, "no room")
+            yield more
+
+    def _renewed(self, pack):
+        draft = self._store.renewal(pack)
+        try:
+            for _ in self._store.prepare(draft):
+                yield True
+            yield from self._gather(draft, "shards")
+            self._store.commit(draft)
+        finally:
+            self._store.abandon(draft)
+
+    def _gather(self, draft, what):
+        """Ask for all that is missing, again and again, until nothing is."""
+        passes = 0
+        while draft.missing:
+            self._resumed = False
+            yield from self._one_pass(draft)
+            if self._resumed:
+                passes = 0
+            elif draft.missing:
+                passes += 1
+                if passes < PASSES:
+                    yield from self._pause(BACK_OFF_MS << passes - 1)
+                else:
+                    passes = 0
+                    self._on_rejected("missing", f"{draft.missing} {what}, asked {PASSES} times")
+                    yield from self._pause(RETRY_MS)
+
+    def _one_pass(self, draft):
+        cursor = 0
+        while not self._resumed:
+            for digest in list(self._asked):
+                if ticks_diff(self._now_ms, self._asked[digest][2]) >= ANSWER_MS:
+                    del self._asked[digest]
+                    self._release(digest)
+            place = draft.next_missing(cursor)
+            while place != _NONE and len(self._asked) < OBJECTS_AT_ONCE:
+                digest = binascii.hexlify(draft.name(place)).decode()
+                self._asked[digest] = (draft.put, place, self._now_ms)
+                if self._fetch(digest) is None:
+                    del self._asked[digest]
+                    break
+                cursor = place + 1
+                place = draft.next_missing(cursor)
+            if place == _NONE and not self._asked:
+                return
+            yield False
+
+    def _pause(self, ms):
+        """Wait, or until the link is back."""
+        until_ms = ticks_add(self._now_ms, ms)
+        self._resumed = False
+        while not self._resumed and ticks_diff(until_ms, self._now_ms) > 0:
+            yield False
+
+    def _failed(self, error):
+        self._stop()
+        self._work = self._retry()
+        self._on_rejected(_word(error), str(error))
+
+
+class _Sought:
+    """The index, gathered the way shards are: the only one, and missing."""
+
+    def __init__(self, digest):
+        self._digest = digest
+        self.data = b""
+        self.missing = 1
+
+    def next_missing(self, start):
+        return _NONE if start or not self.missing else 0
+
+    def name(self, _place):
+        return binascii.unhexlify(self._digest)
+
+    def put(self, _place, data):
+        found = index.name_of(data)
+        if found != self._digest:
+            raise ObjectError(f"index is {found}, expected {self._digest}")
+        self.data = bytes(data)
+        self.missing = 0
+
+
+def _word(error):
+    if isinstance(error, OSError):
+        return "flash_full" if error.errno == _FULL else "flash"
+    return "memory" if isinstance(error, MemoryError) else "list"

@@ -1,0 +1,289 @@
+"""Builds the charger from its parts and runs them; the only place that knows them all."""
+
+import asyncio
+import binascii
+import gc
+import os
+from time import ticks_add, ticks_diff, ticks_ms
+
+from micropython import const
+
+from firmware import VERSION
+from firmware.access import light
+from firmware.allowlist.store import Store
+from firmware.allowlist.sync import Sync
+from firmware.allowlist.token import Tokens
+from firmware.cards.mfrc522 import MFRC522
+from firmware.cards.reader import Reader
+from firmware.charge_point import ChargePoint
+from firmware.clock import Clock, TimeFile
+from firmware.commands import Commands, SwitchedOff
+from firmware.downlink import Downlink
+from firmware.hardware.board import Board
+from firmware.journal.numbering import Numbering
+from firmware.journal.pending import Pending
+from firmware.link.messages import Versions, verify
+from firmware.link.mqtt import Mqtt
+from firmware.link.topics import Topics
+from firmware.link.wifi import Wifi
+from firmware.settings import Settings
+from firmware.uplink import Uplink
+
+CONTROL_MS = const(10)
+HOUSEKEEPING_MS = const(50)
+# How late a task may be before the watchdog is left to bite.
+_CONTROL_LIMIT_MS = const(2_000)
+_LIMIT_MS = const(6_000)
+_SLICE_MS = const(5)
+_RESTART_AFTER_MS = const(1_000)  # for the answer to get out
+
+
+class App:
+    """`config`: a checked configuration. `machine`, `network`: the modules, or what stands for them."""
+
+    def __init__(self, config: dict, machine, network):
+        for directory in ("state", "allowlist"):
+            _make(directory)
+        key = binascii.unhexlify(config["charger_key"])
+        topics = Topics(config["installation"], config["charger"])
+        self._machine = machine
+        self._topics = topics
+        self._restart_at = None
+        self._link_said = ""
+        self._reader_failed = False
+        self._watchdog = None
+
+        self.board = board = Board(config, machine)
+        self.clock = clock = Clock(board.rtc, *_time_file("state/clock"))
+        clock.lower_bound(config["issued"])
+        self.settings = Settings(
+            "state/settings", lambda raw: verify(key, topics.settings, raw), config
+        )
+        self.versions = Versions("state/versions")
+        self.store = Store("allowlist", lambda raw: verify(key, topics.allowlist, raw))
+        self.pending = Pending(Numbering("state/numbers", clock.now() or 0))
+        self.wifi = Wifi(
+            network.WLAN(network.STA_IF), config["wifi"]["ssid"], config["wifi"]["password"]
+        )
+        broker = config["broker"]
+        self.mqtt = Mqtt(
+            self.wifi,
+            broker["host"],
+            broker["port"],
+            f"charger-{config['installation']}-{config['charger']}",
+            broker["user"],
+            broker["password"],
+            broker["tls"],
+            broker["ca"],
+            config["keepalive_s"],
+            will_topic=topics.state,
+            will_payload=b'{"online":false}',
+            on_connect=self._connected,
+            on_message=lambda topic, payload: self.downlink.message(topic, payload),
+            on_ack=self.pending.acknowledged,
+            on_oversized=self._oversized,
+            on_problem=self._link_problem,
+        )
+        self.uplink = Uplink(key, topics, self.mqtt, self.pending, clock, self.state)
+        self.point = ChargePoint(
+            board,
+            Tokens(binascii.unhexlify(config["card_key"])),
+            self.store,
+            self.settings,
+            clock,
+            self.uplink.record,
+            self.uplink.changed,
+        )
+        self.sync = Sync(
+            self.store, self._fetch, self._list_applied, self._list_rejected, self._release
+        )
+        self._switched_off = SwitchedOff("state/available")
+        commands = Commands(self.point, board.light, self._switched_off, self._restart_soon)
+        self.downlink = Downlink(
+            key,
+            topics,
+            self.versions,
+            self.settings,
+            self.sync,
+            clock,
+            commands.by_name,
+            self.uplink.record,
+            self.point.settings_changed,
+        )
+        self.reader = Reader(
+            MFRC522(board.spi, board.cs, board.rst),
+            on_card=self.point.tap,
+            on_problem=self.point.problem,
+            on_health=self._reader_health,
+            poll_ms=config["poll_ms"],
+        )
+
+    def run(self) -> None:
+        """Load what the flash holds, then run every task; raises what any of them raises."""
+        self._load()
+        self._watchdog = watchdog = self.board.watchdog()
+        self._control_beat = watchdog.task("control", _CONTROL_LIMIT_MS)
+        self.reader.beat = watchdog.task("reader", _LIMIT_MS)
+        self.wifi.beat = watchdog.task("wifi", _LIMIT_MS)
+        self.mqtt.beat = watchdog.task("mqtt", _LIMIT_MS)
+        asyncio.run(self._run())
+
+    def open(self) -> None:
+        """The contactor opens, whatever else is wrong."""
+        self.board.contactor.open()
+
+    def feed(self, _=None) -> None:
+        """Feed the watchdog although no task runs: somebody is at the console."""
+        if self._watchdog is not None:
+            self._watchdog.forget()
+            self._watchdog.feed(ticks_ms())
+
+    def state(self) -> dict:
+        """The state message (DESIGN section 8)."""
+        point, board = self.point, self.board
+        session = point.session
+        colour, pattern = light.STATES[session.state]
+        applied = self.store.applied
+        now = self.clock.now()
+        return {
+            "online": True,
+            "state": session.state,
+            "light": {"colour": colour, "pattern": pattern},
+            "access": self.settings["access"],
+            "authorisation_required": point.authorisation_required,
+            "vehicle": session.connected,
+            "contactor": board.contactor.closed,
+            "session": point.session_shown(),
+            "allowlist": {
+                "version": applied.version if applied else 0,
+                "cards": applied.cards if applied else 0,
+                "digest": applied.digest if applied else None,
+                "age_s": now - applied.t if applied and now else None,
+            },
+            "reader": self.reader.health,
+            "clock": "set" if self.clock.is_set else "lower bound" if now else "unknown",
+            "faults": list(session.faults),
+            "rejected": self.downlink.rejected,
+            "events_lost": self.pending.lost,
+            "firmware": VERSION,
+            "uptime_s": self.clock.up_s(),
+            "heap_free": gc.mem_free(),
+            "rssi": self.wifi.rssi(),
+        }
+
+    # Tasks.
+
+    async def _run(self):
+        await asyncio.gather(
+            self._control(),
+            self.reader.run(),
+            self.wifi.run(),
+            self.mqtt.run(),
+            self._housekeeping(),
+        )
+
+    async def _control(self):
+        while True:
+            self._control_beat()
+            self.point.control(ticks_ms())
+            await asyncio.sleep_ms(CONTROL_MS)
+
+    async def _housekeeping(self):
+        while True:
+            now_ms = ticks_ms()
+            self._watchdog.feed(now_ms)
+            self.clock.tick()
+            self._keep_in_step(now_ms)
+            self.uplink.send()
+            self._remarks()
+            if self._restart_at is not None and ticks_diff(now_ms, self._restart_at) >= 0:
+                self.open()
+                self._machine.reset()
+            await asyncio.sleep_ms(HOUSEKEEPING_MS)
+
+    # What one part has to tell another.
+
+    def _keep_in_step(self, now_ms):
+        """Work on a new list, in pieces, for a slice of time in which no tap need wait."""
+        while self.sync.tick(now_ms) and ticks_diff(ticks_ms(), now_ms) < _SLICE_MS:
+            pass
+
+    def _remarks(self):
+        lamp = self.board.light
+        lamp.standing("offline", not self.mqtt.connected)
+        lamp.standing("reader", self._reader_failed and self.point.authorisation_required)
+
+    def _load(self):
+        record = self.uplink.record
+        record("booted", {"cause": self.board.reset_cause, "firmware": VERSION})
+        self.store.load()
+        for what, why in (("settings", self.settings.load()), ("allowlist", self.store.problem)):
+            if why is not None:
+                record("fault", {"fault": what + "_damaged", "detail": why})
+        self.versions.floor("settings", self.settings.version)
+        applied = self.store.applied
+        if applied is not None:
+            self.versions.floor("allowlist", applied.version)
+            self.clock.lower_bound(applied.t)
+        if self._switched_off.load():
+            self.point.happened(("available", False))
+        self.point.settings_changed()
+
+    def _connected(self):
+        for topic in self.downlink.subscriptions():
+            self.mqtt.subscribe(topic, 1)
+        self.uplink.connected()
+        self.sync.resume()
+        self._link_said = ""
+
+    def _oversized(self, topic, size):
+        digest = self._topics.digest(topic) if topic else None
+        if digest is None:
+            self.downlink.reject(topic, "size", f"{size} bytes")
+        else:
+            self.sync.lost(digest, f"{size} bytes")
+
+    def _link_problem(self, kind, detail):
+        said = "{}: {}".format(kind, detail)
+        if said != self._link_said:  # the same every minute helps nobody
+            self._link_said = said
+            print("link", said)
+
+    def _fetch(self, digest):
+        return self.mqtt.subscribe(self._topics.object(digest), 1) or None
+
+    def _release(self, digest):
+        self.mqtt.unsubscribe(self._topics.object(digest))
+
+    def _list_applied(self, version, digest, cards):
+        self.versions.floor("allowlist", version)
+        self.uplink.record("list_applied", {"v": version, "digest": digest, "cards": cards})
+        self.point.list_changed()
+        self.uplink.changed()
+
+    def _list_rejected(self, why, detail):
+        self.downlink.reject("allowlist", why, detail)
+
+    def _reader_health(self, health, detail):
+        if health == "fault":
+            self._reader_failed = True
+            self.uplink.record("fault", {"fault": "reader", "detail": detail})
+        elif health == "ok" and self._reader_failed:
+            self._reader_failed = False
+            self.uplink.record("reader_recovered", {"detail": detail})
+        self.uplink.changed()
+
+    def _restart_soon(self):
+        self._restart_at = ticks_add(ticks_ms(), _RESTART_AFTER_MS)
+
+
+def _make(directory):
+    try:
+        os.mkdir(directory)
+    except OSError:
+        pass  # there already; where it cannot be made, what is to lie in it says so
+
+
+def _time_file(path):
+    file = TimeFile(path)
+    return file.load, file.save

@@ -1,0 +1,172 @@
+"""The one light: renders the looks that `firmware.access.light` gives to states and messages.
+
+An overlay goes before a standing remark, a remark before the state. Colours are sent as they stand
+in the table, linear, times the pattern's and the lamp's own brightness.
+"""
+
+from time import ticks_add, ticks_diff
+
+from micropython import const
+
+from firmware.access import light as table
+
+FRAME_MS = const(40)  # at most 25 changes a second; what is new shows within one frame
+PWM_HZ = const(1_000)
+
+# `identify` answers "which one is it?": a look that no state has.
+IDENTIFY = ("white", "fast blink")
+IDENTIFY_MS = const(10_000)
+
+_FULL = const(255)
+_PWM_PER_STEP = const(257)  # 255 * 257 = 65,535, the whole of duty_u16
+
+
+class Light:
+    """What to show, and when: `render` writes `lamp` only when its colour changes.
+
+    lamp: has `write(red, green, blue)`, 0 to 255 each. brightness: percent, of everything.
+    """
+
+    def __init__(self, lamp, brightness: int = 100):
+        self._lamp = lamp
+        self._brightness = brightness
+        self._state = None
+        self._look = None  # (colour, pattern) of the state
+        self._look_fresh = False
+        self._look_ms = 0  # when its pattern began, or a whole number of periods later
+        self._over = None
+        self._over_ms = 0
+        self._over_for_ms = 0
+        # The reader's remark covers the whole second, so it goes first.
+        self._remarks = [_Remark(name) for name in ("reader", "offline")]
+        self._colour = self._shown = (0, 0, 0)
+        self._written_ms = 0
+        self._rested = True  # a frame has passed since the last change
+        lamp.write(0, 0, 0)
+
+    def state(self, name: str) -> None:
+        """Show a state; its pattern begins at the next `render`."""
+        if name != self._state:
+            self._look = table.STATES[name]
+            self._state = name
+            self._look_fresh = True
+
+    def overlay(self, name: str, now_ms: int) -> None:
+        """Show an overlay for its two seconds, in place of another one if there is one."""
+        self._cover(table.OVERLAYS[name], now_ms, table.OVERLAY_MS)
+
+    def identify(self, now_ms: int) -> None:
+        """Blink white for ten seconds."""
+        self._cover(IDENTIFY, now_ms, IDENTIFY_MS)
+
+    def standing(self, name: str, on: bool) -> None:
+        """Turn a standing remark on or off."""
+        for remark in self._remarks:
+            if remark.name == name:
+                remark.fresh = on and (remark.fresh or not remark.on)
+                remark.on = on
+                return
+        raise KeyError(name)
+
+    def render(self, now_ms: int) -> bool:
+        """Bring the lamp up to date; call it every 10 ms. True if the lamp was written."""
+        if self._look_fresh:
+            self._look_fresh = False
+            self._look_ms = now_ms
+        if not self._rested:
+            if ticks_diff(now_ms, self._written_ms) < FRAME_MS:
+                return False
+            self._rested = True
+        scale = self._percent(now_ms) * self._brightness
+        red, green, blue = self._colour
+        red = _scaled(red, scale)
+        green = _scaled(green, scale)
+        blue = _scaled(blue, scale)
+        shown = self._shown
+        if red == shown[0] and green == shown[1] and blue == shown[2]:
+            return False
+        self._shown = (red, green, blue)
+        self._written_ms = now_ms
+        self._rested = False
+        self._lamp.write(red, green, blue)
+        return True
+
+    def _cover(self, look, now_ms, for_ms):
+        self._over = look
+        self._over_ms = now_ms
+        self._over_for_ms = for_ms
+
+    def _percent(self, now_ms):
+        """How bright the lamp is now; leaves the full colour in `_colour`."""
+        if self._over is not None:
+            at_ms = ticks_diff(now_ms, self._over_ms)
+            if 0 <= at_ms < self._over_for_ms:
+                self._colour = table.COLOURS[self._over[0]]
+                return table.brightness(self._over[1], at_ms)
+            self._over = None
+        for remark in self._remarks:
+            if remark.on:
+                colour = remark.colour(self._state, now_ms)
+                if colour is not None:
+                    self._colour = table.COLOURS[colour]
+                    return 100
+        if self._look is None:
+            return 0
+        period_ms = table.PATTERNS[self._look[1]][0]
+        at_ms = ticks_diff(now_ms, self._look_ms)
+        if not 0 <= at_ms < period_ms:
+            at_ms %= period_ms
+            self._look_ms = ticks_add(now_ms, -at_ms)
+        self._colour = table.COLOURS[self._look[0]]
+        return table.brightness(self._look[1], at_ms)
+
+
+class _Remark:
+    def __init__(self, name):
+        self.name = name
+        self.on = False
+        self.fresh = False
+        self._states, self._period_ms, _ = table.STANDING[name]
+        self._began_ms = 0
+
+    def colour(self, state, now_ms):
+        if self.fresh:
+            self.fresh = False
+            self._began_ms = now_ms
+        at_ms = ticks_diff(now_ms, self._began_ms)
+        if not 0 <= at_ms < self._period_ms:
+            at_ms %= self._period_ms
+            self._began_ms = ticks_add(now_ms, -at_ms)
+        return table.standing_colour(self.name, at_ms) if state in self._states else None
+
+
+def _scaled(value, scale):
+    # Rounded up: what is on stays visible, however dim the lamp is set.
+    return (value * scale + 9_999) // 10_000
+
+
+class RgbLamp:
+    """Three PWM channels; `anode`: the lamp's common wire is the supply, so that low is on."""
+
+    def __init__(self, red, green, blue, anode: bool = False):
+        self._channels = (red, green, blue)
+        self._flip = 65_535 if anode else 0
+
+    def write(self, red: int, green: int, blue: int) -> None:
+        channels = self._channels
+        flip = self._flip
+        channels[0].duty_u16(red * _PWM_PER_STEP ^ flip)
+        channels[1].duty_u16(green * _PWM_PER_STEP ^ flip)
+        channels[2].duty_u16(blue * _PWM_PER_STEP ^ flip)
+
+
+class PixelLamp:
+    """Addressable LEDs that all show the same; `pixels` is a NeoPixel, which sends green first."""
+
+    def __init__(self, pixels, red_first: bool = False):
+        self._pixels = pixels
+        self._red_first = red_first
+
+    def write(self, red: int, green: int, blue: int) -> None:
+        self._pixels.fill((green, red, blue) if self._red_first else (red, green, blue))
+        self._pixels.write()

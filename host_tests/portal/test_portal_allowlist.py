@@ -1,0 +1,179 @@
+"""Objects byte by byte as DESIGN section 6 lays them out."""
+
+import hashlib
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tools.portal import allowlist
+from tools.portal.allowlist import EPOCH_S, Card, Permission
+from tools.portal.refusal import Refusal
+
+ALWAYS = Permission("user", None, None, 0)
+TOKEN = bytes.fromhex("a1a2a3a4a5a6a7")
+
+
+def digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()[:32]
+
+
+def card(token: bytes = TOKEN, person: int = 1, group: int = 0, blocked: bool = False) -> Card:
+    return Card(token, person, group, blocked)
+
+
+def entries(built: allowlist.AllowList) -> list[bytes]:
+    """Every entry of a list, read by the rules of the design."""
+    index = built.objects[built.digest]
+    bits, found = index[4], []
+    for shard in range(1 << bits):
+        name = index[12 + 16 * shard : 28 + 16 * shard].hex()
+        content = built.objects[name]
+        assert content[:4] == b"TGS1" and content[6:8] == b"\0\0"
+        count = int.from_bytes(content[4:6], "big")
+        assert len(content) == 8 + 16 * count <= 4_096
+        here = [content[8 + 16 * i : 24 + 16 * i] for i in range(count)]
+        assert all(int.from_bytes(each[:7], "big") >> (56 - bits) == shard for each in here)
+        found += here
+    assert [each[:7] for each in found] == sorted({each[:7] for each in found})
+    return found
+
+
+def test_an_entry_holds_token_group_bounds_and_flags():
+    packed = allowlist.entry(
+        card(group=0x1234, blocked=True),
+        Permission("service", EPOCH_S + 60 * 0x010203, EPOCH_S + 60 * 0x0A0B0C, 9),
+    )
+    # Flags: role 2, blocked 4, schedule 9 << 3.
+    assert packed.hex() == "a1a2a3a4a5a6a7" + "1234" + "010203" + "0a0b0c" + "4e"
+
+
+@pytest.mark.parametrize(("role", "flags"), [("owner", 0), ("user", 1), ("service", 2)])
+def test_the_role_is_in_the_two_lowest_bits(role, flags):
+    assert allowlist.entry(card(), Permission(role, None, None, 0))[15] == flags
+
+
+@pytest.mark.parametrize(
+    ("valid_from", "valid_until", "minutes"),
+    [
+        (None, None, (0, 0)),
+        (EPOCH_S + 61, EPOCH_S + 179, (2, 2)),  # never earlier, never longer
+        (EPOCH_S + 60, EPOCH_S + 120, (1, 2)),
+        (EPOCH_S - 1, None, (0, 0)),
+        (None, EPOCH_S - 1, (0, 1)),  # ended before the count begins: 0 would mean no end
+        (None, EPOCH_S + 30, (0, 1)),
+        (None, EPOCH_S + 60 * 0xFFFFFF, (0, 0xFFFFFF)),
+    ],
+)
+def test_bounds_are_minutes_since_2024_that_give_nothing_away(valid_from, valid_until, minutes):
+    packed = allowlist.entry(card(), Permission("user", valid_from, valid_until, 0))
+    assert (int.from_bytes(packed[9:12], "big"), int.from_bytes(packed[12:15], "big")) == minutes
+
+
+def test_a_list_of_two_cards_is_one_shard_and_its_index():
+    low, high = bytes.fromhex("00000000000001"), bytes.fromhex("ff000000000000")
+    built = allowlist.build(None, [card(high), card(low)], {(1, None): ALWAYS})
+    tail = bytes.fromhex("000000000000000001")
+    shard = b"TGS1\x00\x02\x00\x00" + low + tail + high + tail
+    index = b"TGI1\x00\x00\x00\x00\x00\x00\x00\x02" + hashlib.sha256(shard).digest()[:16]
+    assert built == (digest(index), 2, {digest(shard): shard, digest(index): index})
+
+
+def test_nobody_is_an_empty_shard():
+    built = allowlist.build(None, [card()], {})
+    index = b"TGI1" + bytes(8) + hashlib.sha256(b"TGS1\0\0\0\0").digest()[:16]
+    assert built.cards == 0
+    assert built.objects == {digest(b"TGS1\0\0\0\0"): b"TGS1\0\0\0\0", digest(index): index}
+
+
+def test_255_cards_are_one_shard_and_256_are_two():
+    def spread(count: int) -> allowlist.AllowList:
+        step = (1 << 56) // count
+        return allowlist.encode((i * step).to_bytes(7, "big") + bytes(9) for i in range(count))
+
+    one, two = spread(255), spread(256)
+    assert len(one.objects) == 2 and one.objects[one.digest][4] == 0
+    assert max(len(content) for content in one.objects.values()) == 8 + 16 * 255
+    assert len(two.objects) == 3 and two.objects[two.digest][4] == 1
+    assert len(entries(two)) == 256
+
+
+def test_crowding_that_no_number_of_shards_parts_ends_in_a_refusal():
+    with pytest.raises(Refusal, match="256 cards"):
+        allowlist.encode(i.to_bytes(7, "big") + bytes(9) for i in range(256))
+
+
+def test_a_list_too_large_for_a_charger_is_refused_in_words():
+    step = (1 << 56) // 70_000
+    many = ((i * step).to_bytes(7, "big") + bytes(9) for i in range(70_000))
+    with pytest.raises(Refusal, match="70000 cards are more than one charger's list can hold"):
+        allowlist.encode(many)
+
+
+def test_one_changed_card_changes_one_shard_and_the_index():
+    cards = [card((i * (1 << 56) // 1_000).to_bytes(7, "big"), person=i) for i in range(1_000)]
+    permissions: dict[tuple[int, int | None], Permission]
+    permissions = {(i, None): ALWAYS for i in range(1_000)}
+    before = allowlist.build(None, cards, permissions)
+    cards[500] = cards[500]._replace(blocked=True)
+    after = allowlist.build(None, cards, permissions)
+    assert len(after.objects.keys() - before.objects.keys()) == 2
+
+
+@pytest.mark.parametrize(
+    ("site", "charger", "role"),
+    [
+        (None, None, None),
+        ("user", None, "user"),
+        ("user", "owner", "owner"),  # more
+        ("owner", "user", "user"),  # less
+        ("user", "none", None),  # none
+        (None, "service", "service"),
+    ],
+)
+def test_a_permission_on_the_charger_replaces_the_one_on_the_installation(site, charger, role):
+    permissions = {}
+    if site:
+        permissions[1, None] = Permission(site, None, None, 0)
+    if charger:
+        permissions[1, 7] = Permission(charger, None, None, 0)
+    here = entries(allowlist.build(7, [card()], permissions))
+    elsewhere = entries(allowlist.build(8, [card()], permissions))
+    number = {"owner": 0, "user": 1, "service": 2}
+    assert [each[15] & 3 for each in here] == ([number[role]] if role else [])
+    assert [each[15] & 3 for each in elsewhere] == ([number[site]] if site else [])
+
+
+def test_an_expired_permission_on_the_charger_is_not_saved_by_the_wider_one():
+    ended = Permission("user", None, EPOCH_S + 600, 0)
+    built = allowlist.build(7, [card()], {(1, None): ALWAYS, (1, 7): ended})
+    assert int.from_bytes(entries(built)[0][12:15], "big") == 10
+
+
+def test_blocked_and_expired_cards_stay_listed_so_that_the_charger_can_say_why():
+    ended = Permission("user", None, EPOCH_S, 0)
+    built = allowlist.build(
+        None,
+        [card(bytes(7), 1, blocked=True), card(TOKEN, 2)],
+        {(1, None): ALWAYS, (2, None): ended},
+    )
+    first, second = entries(built)
+    assert first[15] == 0b101
+    assert second[12:15] == b"\0\0\1"
+
+
+@given(
+    st.lists(st.binary(min_size=7, max_size=7), unique=True, max_size=600),
+    st.randoms(use_true_random=False),
+)
+def test_every_card_is_listed_once_whatever_the_order(tokens, random):
+    built = allowlist.build(None, [card(each) for each in tokens], {(1, None): ALWAYS})
+    random.shuffle(tokens)
+    again = allowlist.build(None, [card(each) for each in tokens], {(1, None): ALWAYS})
+    assert built == again
+    assert [each[:7] for each in entries(built)] == sorted(tokens)
+    assert all(digest(content) == name for name, content in built.objects.items())
+    index = built.objects[built.digest]
+    if index[4]:  # with one bit less some shard would be too large
+        fewer = [int.from_bytes(each, "big") >> (57 - index[4]) for each in tokens]
+        assert max(map(fewer.count, fewer)) > 255

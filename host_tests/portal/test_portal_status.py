@@ -1,0 +1,125 @@
+"""What chargers say of themselves, beside what they should hold."""
+
+import time
+from datetime import datetime
+
+import pytest
+
+STATE = "tapgate/home/garage/state"
+
+
+@pytest.fixture
+def due(live, anna):
+    """What the charger ought to hold, published."""
+    live("grant", anna, "--role", "user")
+    live("card", "add", anna, "--number", "04a1b2c3")
+    live("publish")
+    return live("status", "--json").json[0]["expected"]
+
+
+def state(due: dict, **change) -> dict:
+    held = {name: due[name] for name in ("version", "digest", "cards")}
+    return {
+        "online": True,
+        "state": "awaiting",
+        "light": {"colour": "yellow", "pattern": "slow pulse"},
+        "access": "restricted",
+        "vehicle": True,
+        "allowlist": {**held, "age_s": 3},
+        "reader": "ok",
+        "faults": [],
+        **change,
+    }
+
+
+def test_a_charger_that_holds_what_it_should_is_in_step(live, broker, observe, due):
+    observe(broker).say(STATE, state(due))
+    before = time.time()
+    [row] = live("status", "garage", "--json").json
+    assert row["in_step"] is True and row["online"] is True and row["published"] is True
+    assert (row["charger"], row["state"], row["access"]) == ("garage", "awaiting", "restricted")
+    assert row["allowlist"] == {name: due[name] for name in ("version", "digest", "cards")}
+    seen = datetime.fromisoformat(row["seen"])
+    assert seen.utcoffset() is not None and before - 1 <= seen.timestamp() <= time.time()
+    out = live("status").out
+    assert "awaiting" in out and "in step" in out
+
+
+def test_a_charger_with_another_list_or_mode_lags(live, broker, observe, due):
+    seen = observe(broker)
+    for change in (
+        {"allowlist": {"version": due["version"] - 1, "digest": "0" * 32, "cards": 0}},
+        {"allowlist": {"version": due["version"] - 1, "digest": due["digest"], "cards": 1}},
+        {"allowlist": None},
+        {"access": "open"},
+    ):
+        seen.say(STATE, state(due, **change))
+        [row] = live("status", "--json").json
+        assert (row["in_step"], row["published"]) == (False, True), change
+        assert "waiting" in live("status").out
+
+
+def test_a_change_that_is_not_published_shows(live, broker, observe, due, anna):
+    observe(broker).say(STATE, state(due))
+    live("revoke", anna)
+    [row] = live("status", "--json").json
+    assert (row["in_step"], row["published"], row["expected"]["cards"]) == (False, False, 0)
+    assert "not published" in live("status").out
+
+
+def test_a_charger_that_went_away_is_shown_as_it_was_last(live, broker, observe, due):
+    seen = observe(broker)
+    seen.say(STATE, state(due, state="charging"))
+    [before] = live("status", "--json").json
+    seen.say(STATE, {"online": False})  # the last will
+    [row] = live("status", "--json").json
+    assert row == {**before, "online": False}
+
+
+def test_a_charger_that_was_never_there_is_offline_and_empty(live, broker):
+    [row] = live("status", "--json").json
+    assert (row["online"], row["state"], row["in_step"], row["seen"]) == (False, None, False, None)
+    assert row["allowlist"] == {"version": None, "digest": None, "cards": None}
+
+
+def test_with_the_broker_away_the_last_known_state_is_shown_and_said_so(live, broker, observe, due):
+    observe(broker).say(STATE, state(due))
+    [before] = live("status", "--json").json
+    broker.stop()
+    answer = live("status", "--json")
+    [row] = answer.json
+    assert row == {**before, "online": None}
+    assert "what was last heard" in answer.err and answer.err.count("\n") == 1
+    assert "not known" in live("status").out
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        "",
+        "nonsense",
+        "[1]",
+        "null",
+        '{"online":1}',
+        '{"online":"true"}',
+        '{"online":true,"state":7,"access":[],"allowlist":[],"light":"red","seen":{}}',
+        '{"online":true,"allowlist":{"version":"1","digest":2,"cards":true}}',
+        "[" * 50_000,
+        '{"online":true,"x":"' + "y" * 100_000 + '"}',
+        b"\xff\xfe",
+    ],
+)
+def test_what_anybody_may_write_on_the_broker_breaks_nothing(live, broker, observe, payload):
+    observe(broker).say(STATE, payload)
+    [row] = live("status", "--json").json
+    assert row["in_step"] is False
+    assert row["state"] is None and row["allowlist"]["digest"] is None
+    assert live("status").status == 0
+
+
+def test_every_charger_has_its_row(live, broker, observe, due):
+    live("charger", "add", "gate")
+    observe(broker).say("tapgate/home/stranger/state", state(due))
+    rows = live("status", "--json").json
+    assert [row["charger"] for row in rows] == ["garage", "gate"]
+    assert [row["charger"] for row in live("status", "gate", "--json").json] == ["gate"]

@@ -1,0 +1,91 @@
+"""The asyncio side: the rhythm of the polls, the watchdog's beat, nobody kept waiting."""
+
+import asyncio
+from itertools import pairwise
+
+import pytest
+
+from firmware.cards import reader as reader_module
+from host_tests.reader.bench import Bench
+
+
+class Enough(Exception):
+    pass
+
+
+@pytest.fixture
+def run(bench: Bench, monkeypatch):
+    """Runs the loop for so many turns on the bench's clock; returns when each poll began, in ms."""
+
+    def run_turns(turns: int) -> list[float]:
+        began: list[float] = []
+
+        async def sleep_ms(ms: int) -> None:
+            assert ms >= 1
+            bench.sleep_ns(int(ms * 1_000_000))
+            if len(began) >= turns:
+                raise Enough
+
+        poll = bench.reader.poll
+
+        def noted_poll() -> int:
+            began.append(bench.now_ns / 1e6)
+            return poll()
+
+        monkeypatch.setattr(reader_module.asyncio, "sleep_ms", sleep_ms)
+        monkeypatch.setattr(bench.reader, "poll", noted_poll)
+        with pytest.raises(Enough):
+            asyncio.run(bench.reader.run())
+        monkeypatch.setattr(bench.reader, "poll", poll)
+        return began
+
+    return run_turns
+
+
+def gaps(began: list[float]) -> list[float]:
+    return [later - earlier for earlier, later in pairwise(began)]
+
+
+def test_an_empty_field_is_polled_every_25_ms(bench: Bench, run) -> None:
+    assert all(24 <= gap <= 26 for gap in gaps(run(50)))
+
+
+def test_the_watchdog_gets_a_beat_each_turn(bench: Bench, run) -> None:
+    run(50)
+    assert bench.beats == 50
+
+
+def test_the_beat_goes_on_while_the_chip_is_dead(bench: Bench, run) -> None:
+    bench.model.fault = "dead"
+    began = run(400)
+    assert bench.beats == 400
+    assert max(gaps(began)) < 30
+    assert bench.reader.health == "fault"
+
+
+def test_a_card_at_rest_is_polled_every_100_ms(bench: Bench, run) -> None:
+    bench.place("04a1b2c3")
+    pauses = gaps(run(20))
+    assert all(24 <= gap <= 27 for gap in pauses[:1])
+    assert all(99 <= gap <= 102 for gap in pauses[3:])
+
+
+def test_a_card_at_rest_that_is_missed_is_looked_for_every_25_ms(bench: Bench, run) -> None:
+    card = bench.place("04a1b2c3")
+    run(10)
+    bench.field.remove(card)
+    pauses = gaps(run(12))
+    assert all(24 <= gap <= 26 for gap in pauses[2:])
+    assert bench.told == ["04a1b2c3", "gone"]
+
+
+def test_a_card_that_was_taken_away_is_known_to_be_gone_within_a_quarter_second(
+    bench: Bench, run
+) -> None:
+    card = bench.place("04a1b2c3")
+    run(10)
+    bench.field.remove(card)
+    taken_ns = bench.now_ns
+    while bench.told[-1] != "gone":
+        run(1)
+    assert bench.now_ns - taken_ns < 250_000_000

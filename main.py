@@ -1,0 +1,52 @@
+"""Starts the charger with what config.json says; without a good one, says why and shows red."""
+
+import sys
+import time
+
+import machine
+
+from firmware import config
+from firmware.hardware import board
+
+_CRASH_PAUSE_S = 2  # long enough to read what went wrong, and to press Ctrl-C
+
+
+def start(path: str) -> None:
+    try:
+        settings = config.load(path)
+    except config.ConfigError as error:
+        print("tapgate cannot start:", error)
+        try:
+            found = config.read(path)
+        except config.ConfigError:
+            found = None
+        board.alarm(config.lamp(found), machine)
+        return
+    del sys.modules["firmware.config"]  # its work is done, and memory is short
+    run(settings)
+
+
+def run(settings: dict) -> None:
+    import network
+
+    from firmware.app import App
+
+    app = None
+    try:
+        app = App(settings, machine, network)
+        app.run()
+    except KeyboardInterrupt:
+        print("tapgate stopped by the console")
+        if app is not None:
+            app.open()
+            # The watchdog cannot be stopped: from here on a timer feeds it.
+            machine.Timer(0).init(period=1_000, callback=app.feed)
+    except BaseException as error:
+        if app is not None:
+            app.open()
+        sys.print_exception(error)
+        time.sleep(_CRASH_PAUSE_S)
+        machine.reset()
+
+
+start("config.json")

@@ -1,0 +1,197 @@
+"""The portal's connection to the broker: what lies there, and what is put there for certain."""
+
+import asyncio
+import logging
+import os
+import secrets
+import socket
+import ssl
+import time
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
+from typing import Any, NamedTuple
+
+import aiomqtt
+
+from tools.portal import installation, topics
+from tools.portal.refusal import Refusal
+from tools.portal.schema import Installation
+
+CONNECT_S = 10
+ACKNOWLEDGE_S = 20
+QUIET_S = 0.4  # nothing more for so long: all that was retained has come
+LOOK_S = 15
+_KEEPALIVE_S = 20
+_IN_FLIGHT = 10
+# Topics per look: fewer than the messages that a broker keeps waiting for one client.
+_BATCH = 100
+# Bad user name or password, not authorised: MQTT 3.1.1 section 3.2.2.3, and as paho turns them
+# into those of MQTT 5.0 section 3.2.2.2.
+_NOT_LET_IN = (4, 5, 134, 135)
+
+_log = logging.getLogger("tapgate.broker")
+_log.addHandler(logging.NullHandler())
+_log.propagate = False
+
+
+class Access(NamedTuple):
+    """What it takes to reach the broker."""
+
+    host: str
+    port: int
+    tls: bool
+    user: str
+    password: str
+    ca: str
+    shown: str
+    client: str
+
+
+def access(site: Installation) -> Access:
+    address = installation.broker(site)
+    # A client id of its own for each process: a broker drops the first of two that share one.
+    client = f"portal-{site.name}-{os.getpid()}-{secrets.token_hex(4)}"
+    return Access(*address, site.broker_ca, f"broker {address}", client)
+
+
+class Link:
+    """A connection. `seen`: the newest payload of each topic that was looked at."""
+
+    def __init__(self, client: aiomqtt.Client, shown: str):
+        self.seen: dict[str, bytes] = {}
+        self._client = client
+        self._shown = shown
+        self._news = asyncio.Event()
+        self._broken: aiomqtt.MqttError | None = None
+
+    async def look(self, filters: Iterable[str], enough: Collection[str]) -> None:
+        """Subscribe, and take in what is retained: until every topic of `enough` has come, or
+        nothing more does. Later messages go on arriving in `seen`."""
+        await self._subscribe(filters)
+        await self._until(lambda: bool(enough) and self.seen.keys() >= set(enough), QUIET_S)
+
+    async def look_at(self, topics: Sequence[str]) -> None:
+        """Take in what is retained on these topics, in batches."""
+        for start in range(0, len(topics), _BATCH):
+            batch = topics[start : start + _BATCH]
+            await self.look(batch, enough=batch)
+
+    async def watch(self, topics: Sequence[str]) -> None:
+        """From now on take in what is published on these topics: for `came_back`."""
+        for start in range(0, len(topics), _BATCH):
+            await self._subscribe(topics[start : start + _BATCH])
+
+    async def _subscribe(self, filters: Iterable[str]) -> None:
+        codes = await self._client.subscribe([(each, 1) for each in filters])
+        if any(_code(code) >= 0x80 for code in codes):
+            raise Refusal(
+                f"{self._shown}: the portal may not read under {topics.ROOT}/ there; "
+                "give its user that right"
+            )
+
+    async def put(self, messages: Mapping[str, bytes]) -> None:
+        """Publish, retained, and wait for the broker to acknowledge each one."""
+        free = asyncio.Semaphore(_IN_FLIGHT)
+
+        async def one(topic: str, payload: bytes) -> None:
+            async with free:
+                await self._client.publish(
+                    topic, payload, qos=1, retain=True, timeout=ACKNOWLEDGE_S
+                )
+
+        try:
+            async with asyncio.TaskGroup() as group:
+                for topic, payload in messages.items():
+                    group.create_task(one(topic, payload))
+        except ExceptionGroup as errors:  # one broken link fails them all
+            raise errors.exceptions[0] from None
+
+    async def came_back(self, messages: Mapping[str, bytes]) -> bool:
+        """Whether the broker hands out what it has acknowledged: one that may not publish a topic
+        is acknowledged all the same (MQTT 3.1.1 section 3.3.5)."""
+
+        def all_here() -> bool:
+            return all(self.seen.get(topic) == payload for topic, payload in messages.items())
+
+        await self._until(all_here, quiet_s=3)
+        return all_here()
+
+    async def take_in(self) -> None:
+        """Runs beside the rest, for as long as the link lasts."""
+        try:
+            async for message in self._client.messages:
+                payload = message.payload
+                self.seen[str(message.topic)] = payload if isinstance(payload, bytes) else b""
+                self._news.set()
+        except aiomqtt.MqttError as error:
+            self._broken = error
+            self._news.set()
+
+    async def _until(self, done: Callable[[], bool], quiet_s: float) -> None:
+        deadline = time.monotonic() + LOOK_S
+        while not done() and time.monotonic() < deadline:
+            self._news.clear()
+            try:
+                await asyncio.wait_for(self._news.wait(), quiet_s)
+            except TimeoutError:
+                return
+            if self._broken:
+                raise self._broken
+
+
+@asynccontextmanager
+async def connected(access: Access) -> AsyncIterator[Link]:
+    """A link for the time of the block. Refusal, in one line, if there is none or it breaks."""
+    try:
+        context = ssl.create_default_context(cadata=access.ca) if access.tls else None
+        client = aiomqtt.Client(
+            access.host,
+            access.port,
+            username=access.user or None,
+            password=access.password or None,
+            identifier=access.client,
+            logger=_log,
+            timeout=CONNECT_S,
+            keepalive=_KEEPALIVE_S,
+            tls_context=context,
+        )
+        async with client:
+            link = Link(client, access.shown)
+            taking_in = asyncio.create_task(link.take_in())
+            try:
+                yield link
+            finally:
+                taking_in.cancel()
+                with suppress(asyncio.CancelledError):
+                    await taking_in
+    except (aiomqtt.MqttError, OSError) as error:
+        raise _explained(access, error) from error
+
+
+def _code(reason: Any) -> int:
+    """A reason code as a number; paho has them as numbers and as objects."""
+    return getattr(reason, "value", reason)
+
+
+def _explained(access: Access, error: BaseException) -> Refusal:
+    cause = error.__context__ if isinstance(error.__context__, OSError) else error
+    return Refusal(f"{access.shown}: {_why(cause, error)}")
+
+
+def _why(cause: BaseException, error: BaseException) -> str:
+    if isinstance(cause, ssl.SSLCertVerificationError):
+        return (
+            f"its certificate is not accepted ({cause.verify_message}); give the right authority's "
+            "with 'tapgate broker URL --ca FILE', and the name that stands in the certificate"
+        )
+    if isinstance(cause, ssl.SSLError):
+        return f"no encrypted connection ({cause.reason}); is that the port for mqtts://?"
+    if isinstance(cause, socket.gaierror):
+        return "there is no such host; check the name and this computer's network"
+    if isinstance(cause, ConnectionRefusedError):
+        return "nothing answers on that port; is the broker running?"
+    if isinstance(cause, TimeoutError) or "timed out" in str(error):
+        return "no answer; check the address, the network and whether the broker is well"
+    if isinstance(error, aiomqtt.MqttCodeError) and _code(error.rc) in _NOT_LET_IN:
+        return "it refuses the user name or password; set them with 'tapgate broker URL'"
+    return f"{error or type(error).__name__}; try again"

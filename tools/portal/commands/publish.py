@@ -1,0 +1,46 @@
+"""tapgate publish."""
+
+from typing import Annotated
+
+import typer
+
+from tools.portal.commands.calling import Call, command
+
+
+def register(app: typer.Typer) -> None:
+    command(app, "publish")(publish)
+
+
+def publish(
+    call: Call,
+    everything: Annotated[
+        bool, typer.Option("--all", help="Issue every message anew, changed or not.")
+    ] = False,
+) -> None:
+    """Work out and publish whatever changed, once. Run again after a failure it goes on."""
+    from tools.portal import publishing
+
+    plan = publishing.publish(call.home, everything=everything)
+    answer = {
+        "chargers": plan.chargers,
+        "messages": len(plan.messages),
+        "objects": len(plan.objects),
+    }
+    if call.out.as_json:
+        call.out.value(answer)
+        return
+    changed = [
+        f"{each['charger']}: {' and '.join(what)}, {each['allowlist']['cards']} cards"
+        for each in plan.chargers
+        if (what := [kind for kind in ("allowlist", "settings") if each[kind]["published"]])
+    ]
+    if not plan.chargers:
+        call.out.done(answer, "there is no charger yet; run 'tapgate charger add NAME'")
+    elif not plan.messages and not plan.objects:
+        call.out.done(answer, "nothing has changed; the broker has everything")
+    else:
+        call.out.done(
+            answer,
+            f"{len(plan.messages)} message(s) and {len(plan.objects)} object(s) published",
+            *changed,
+        )

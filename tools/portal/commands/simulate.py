@@ -1,0 +1,60 @@
+"""tapgate simulate."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tools.portal.commands.calling import Call, command
+from tools.portal.refusal import WrongUsage
+
+
+def register(app: typer.Typer) -> None:
+    command(app, "simulate")(simulate)
+
+
+def simulate(
+    call: Call,
+    flash: Annotated[
+        Path,
+        typer.Option(
+            metavar="PATH",
+            help="The board's flash: a directory, or a littlefs image (.img).",
+            show_default=False,
+        ),
+    ],
+    config: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="config.json; puts the firmware there too.", show_default=False
+        ),
+    ] = None,
+    control: Annotated[
+        int, typer.Option(metavar="PORT", min=0, max=65_535, help="0: a free one.")
+    ] = 0,
+    serial: Annotated[
+        bool, typer.Option("--serial", help="A serial port for mpremote as well.")
+    ] = False,
+    main: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Run this in place of main.py.", show_default=False),
+    ] = None,
+    path: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="First on the import path.", show_default=False),
+    ] = None,
+    heap: Annotated[
+        int | None,
+        typer.Option(metavar="KB", min=16, help="Heap in KB.", show_default=False),
+    ] = None,
+    stdin: Annotated[bool, typer.Option("--stdin", help="End when standard input ends.")] = False,
+) -> None:
+    """A virtual charger in the foreground: the real firmware on virtual hardware."""
+    if call.out.as_json:
+        raise WrongUsage("simulate prints what the board prints: --json does not go with it")
+
+    from tools.virtual import simulate as simulator
+
+    status = simulator.run(config, flash, control, serial, main, path, heap, stdin)
+    if status:
+        raise typer.Exit(status)

@@ -1,0 +1,73 @@
+"""What a command prints: exactly one JSON value, or a few lines for people."""
+
+import json
+import sys
+from collections.abc import Iterable
+from typing import Any
+
+# Not on a terminal nothing is cut or wrapped: a pipe has no width.
+_PIPE_WIDTH = 10_000
+
+
+class Output:
+    def __init__(self, *, as_json: bool):
+        self.as_json = as_json
+
+    def value(self, value: Any) -> None:
+        """The command's answer with --json; nothing without."""
+        if self.as_json:
+            sys.stdout.write(json.dumps(value, indent=2) + "\n")
+
+    def done(self, value: Any, *lines: str) -> None:
+        """The answer, or these lines: the first says what was done, the others what to know."""
+        if self.as_json:
+            self.value(value)
+            return
+        from rich.text import Text
+
+        console = _console()
+        first, *others = lines
+        console.print(Text.assemble(("✓ ", "bold green"), first))
+        for line in others:
+            console.print(Text.assemble("  ", (line, "dim" if console.is_terminal else "")))
+
+    def table(self, columns: Iterable[str], rows: Iterable[Iterable[Any]], nothing: str) -> None:
+        """Rows for people. A cell is text or a rich Text; None shows as a dash."""
+        from rich import box
+        from rich.table import Table
+        from rich.text import Text
+
+        console = _console()
+        table = Table(box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False)
+        for column in columns:
+            table.add_column(column, overflow="fold")
+        for row in rows:
+            table.add_row(
+                *(
+                    cell
+                    if isinstance(cell, Text)
+                    else Text("–" if cell is None else str(cell), "dim" if cell is None else "")
+                    for cell in row
+                )
+            )
+        console.print(table if table.row_count else Text(nothing))
+
+    def note(self, line: str) -> None:
+        """Something to know beside the answer: on standard error."""
+        sys.stderr.write(f"tapgate: {line}\n")
+
+
+def in_short(moment: str) -> str:
+    """An ISO time for people: local, to the minute."""
+    return moment[:16].replace("T", " ")
+
+
+def _console():
+    from rich.console import Console
+
+    class Here(Console):
+        def on_broken_pipe(self) -> None:
+            raise BrokenPipeError  # the command line knows what to do; rich would end the process
+
+    console = Here(highlight=False)
+    return console if console.is_terminal else Here(highlight=False, width=_PIPE_WIDTH)

@@ -1,0 +1,18 @@
+"""A card's number becomes a token (DESIGN section 5); nothing but the token is kept."""
+
+import hashlib
+import hmac
+
+TOKEN_BYTES = 7
+HINT_BYTES = 2
+
+
+def token(card_key: bytes, number: bytes) -> bytes:
+    """The 7 bytes by which the installation knows the card. `number`: 4, 7 or 10 bytes."""
+    tagged = bytes([len(number)]) + number
+    return hmac.new(card_key, tagged, hashlib.sha256).digest()[:TOKEN_BYTES]
+
+
+def hint(number: bytes) -> str:
+    """The number's last two bytes in hex: enough to tell one's own cards apart."""
+    return number[-HINT_BYTES:].hex()

@@ -1,0 +1,263 @@
+"""The board's flash: a directory that is its file system, or a littlefs image block by block.
+
+The image is what a 2 MB partition of 4,096-byte blocks is: erased it reads FF, programming only
+clears bits, and every read, program and erase goes through here and is counted, so that the supply
+can be cut at any one of them.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path, PurePosixPath
+
+from littlefs import LittleFS
+
+from tools import mpy
+
+BLOCK_BYTES = 4096
+BLOCKS = 512
+_READ_BYTES = _PROGRAM_BYTES = 32  # as MicroPython mounts it
+_LOOKAHEAD_BYTES = 32
+
+
+class FlashError(Exception):
+    """The flash given cannot be used; the text says why, in one line."""
+
+
+class _Locked:
+    """One simulator per flash: whoever comes second is told so."""
+
+    def __init__(self, path: Path):
+        self.path = path
+        self._lock = os.open(path, os.O_RDONLY)
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(self._lock)
+            raise FlashError(f"{path} is in use by another simulator") from None
+
+    def close(self) -> None:
+        os.close(self._lock)
+
+
+class DirectoryFlash(_Locked):
+    def __init__(self, path: Path):
+        path.mkdir(parents=True, exist_ok=True)
+        super().__init__(path)
+        if not os.access(path, os.R_OK | os.W_OK | os.X_OK):
+            self.close()
+            raise FlashError(f"{path} cannot be written to")
+
+    def facts(self) -> dict:
+        return {"kind": "directory", "root": str(self.path.resolve())}
+
+    def install(self, files: dict[str, bytes]) -> None:
+        """Put files there, touching only what differs."""
+        for name, content in files.items():
+            target = self.path / name
+            if target.is_file() and target.read_bytes() == content:
+                continue
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(content)
+
+    def read(self, name: str) -> bytes | None:
+        target = self.path / name
+        return target.read_bytes() if target.is_file() else None
+
+    def rename(self, old: str, new: str) -> None:
+        os.replace(self._inside(old), self._inside(new))
+
+    def statvfs(self) -> list[int]:
+        """As littlefs would count it: whole blocks, and two for each directory."""
+        used = 2
+        for folder, folders, names in os.walk(self.path):
+            used += 2 * len(folders)
+            for name in names:
+                try:
+                    used += -(-os.path.getsize(os.path.join(folder, name)) // BLOCK_BYTES)
+                except OSError:  # gone since it was listed
+                    continue
+        free = max(0, BLOCKS - used)
+        return [BLOCK_BYTES, BLOCK_BYTES, BLOCKS, free, free, 0, 0, 0, 0, 255]
+
+    def _inside(self, name: str) -> Path:
+        """A path on the board, however many dots it has, inside the directory."""
+        parts: list[str] = []
+        for part in PurePosixPath(name).parts[1:]:
+            if part == "..":
+                del parts[-1:]
+            else:
+                parts.append(part)
+        return self.path.joinpath(*parts)
+
+
+class ImageFlash(_Locked):
+    """`before_write(part)` is called for each program or erase before it happens; it returns how
+    many bytes of it still reach the flash, None for all."""
+
+    def __init__(self, path: Path):
+        if not path.exists():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(_formatted())
+        super().__init__(path)
+        size = path.stat().st_size
+        if size == 0 or size % BLOCK_BYTES:
+            self.close()
+            raise FlashError(f"{path}: {size} bytes is no whole number of {BLOCK_BYTES}-byte blocks")
+        self.blocks = size // BLOCK_BYTES
+        self._file = os.open(path, os.O_RDWR)
+        self.reads = self.programs = self.erases = 0
+        self.before_write: Callable[[int], int | None] = lambda size: None
+
+    def close(self) -> None:
+        os.close(self._file)
+        super().close()
+
+    def facts(self) -> dict:
+        return {"kind": "image", "blocks": self.blocks}
+
+    def block_read(self, block: int, offset: int, count: int) -> bytes:
+        self.reads += 1
+        return os.pread(self._file, count, block * BLOCK_BYTES + offset)
+
+    def block_program(self, block: int, offset: int, data: bytes) -> None:
+        reaching = self.before_write(len(data))
+        self.programs += 1
+        at = block * BLOCK_BYTES + offset
+        there = os.pread(self._file, len(data), at)
+        merged = int.from_bytes(there, "big") & int.from_bytes(data, "big")
+        os.pwrite(self._file, merged.to_bytes(len(data), "big")[:reaching], at)
+
+    def block_erase(self, block: int) -> None:
+        reaching = self.before_write(BLOCK_BYTES)
+        self.erases += 1
+        os.pwrite(self._file, (b"\xff" * BLOCK_BYTES)[:reaching], block * BLOCK_BYTES)
+
+    def install(self, files: dict[str, bytes]) -> None:
+        with _mounted(self.path, self.blocks) as (fs, _):
+            for name, content in files.items():
+                if _content(fs, name) == content:
+                    continue
+                parent = str(PurePosixPath(name).parent)
+                if parent != ".":
+                    fs.makedirs(parent, exist_ok=True)
+                with fs.open(name, "wb") as target:
+                    target.write(content)
+
+    def read(self, name: str) -> bytes | None:
+        with _mounted(self.path, self.blocks) as (fs, _):
+            return _content(fs, name)
+
+
+Flash = DirectoryFlash | ImageFlash
+
+
+def open_flash(path: Path) -> Flash:
+    try:
+        if path.is_file() or (path.suffix == ".img" and not path.is_dir()):
+            return ImageFlash(path)
+        return DirectoryFlash(path)
+    except OSError as error:
+        raise FlashError(f"{path}: {error.strerror or error}") from error
+
+
+def _file_system(blocks: int, mount: bool = False) -> LittleFS:
+    return LittleFS(
+        block_size=BLOCK_BYTES,
+        block_count=blocks,
+        read_size=_READ_BYTES,
+        prog_size=_PROGRAM_BYTES,
+        cache_size=4 * _PROGRAM_BYTES,
+        lookahead_size=_LOOKAHEAD_BYTES,
+        block_cycles=100,
+        disk_version=0x00020000,
+        mount=mount,
+    )
+
+
+def _formatted() -> bytes:
+    fs = _file_system(BLOCKS)
+    fs.format()
+    return bytes(fs.context.buffer)
+
+
+class _mounted:
+    """The image as littlefs, written back if it changed; a chip that was never formatted is."""
+
+    def __init__(self, path: Path, blocks: int):
+        self._path, self._blocks = path, blocks
+
+    def __enter__(self) -> tuple[LittleFS, bytearray]:
+        self._before = self._path.read_bytes()
+        self._fs = _file_system(self._blocks)
+        self._fs.context.buffer[:] = self._before
+        try:
+            self._fs.mount()
+        except Exception as error:
+            if self._before.strip(b"\xff"):
+                raise FlashError(f"{self._path}: no littlefs in it ({error})") from error
+            self._fs.format()
+            self._fs.mount()
+        return self._fs, self._fs.context.buffer
+
+    def __exit__(self, *failure: object) -> None:
+        self._fs.unmount()
+        after = bytes(self._fs.context.buffer)
+        if after != self._before and failure[0] is None:
+            with self._path.open("r+b") as image:
+                image.write(after)
+
+
+def _content(fs: LittleFS, name: str) -> bytes | None:
+    try:
+        with fs.open(name, "rb") as source:
+            return bytes(source.read())
+    except FileNotFoundError:
+        return None
+
+
+def project_files(config: bytes | None) -> dict[str, bytes]:
+    """What a board is given: boot.py, main.py, firmware/ and its config.json."""
+    files = mpy.firmware()
+    if config is not None:
+        files["config.json"] = config
+    return files
+
+
+class Nvs:
+    """The key-value partition, in a file beside the flash; what was not committed is lost."""
+
+    def __init__(self, path: Path | None):
+        self._path = path
+        self._kept: dict[str, dict[str, int | str]] = {}
+        if path and path.exists():
+            try:
+                self._kept = json.loads(path.read_text())
+            except ValueError as error:
+                raise FlashError(f"{path}: {error}") from error
+        self._values = json.loads(json.dumps(self._kept))
+
+    def reset(self) -> None:
+        self._values = json.loads(json.dumps(self._kept))
+
+    def get(self, space: str, key: str, kind: str) -> int | str:
+        value = self._values.get(space, {}).get(key)
+        if value is None or isinstance(value, int) != (kind == "i32"):
+            raise KeyError(key)
+        return value
+
+    def set(self, space: str, key: str, value: int | str) -> None:
+        self._values.setdefault(space, {})[key] = value
+
+    def erase(self, space: str, key: str) -> None:
+        del self._values[space][key]
+
+    def commit(self, space: str) -> None:
+        self._kept[space] = dict(self._values.get(space, {}))
+        if self._path:
+            fresh = self._path.with_suffix(".new")
+            fresh.write_text(json.dumps(self._kept))
+            os.replace(fresh, self._path)

@@ -1,0 +1,268 @@
+"""The board on a cable: a pseudo terminal that carries its console, REPL and raw REPL.
+
+The interpreter's own REPL does the talking. In between are two lines: the outer one is what a
+program such as mpremote opens, the inner one is the interpreter's terminal, whose mode tells whether
+it reads a command or runs a program. What the bridge adds is what a board's UART and reset do:
+Ctrl-C interrupts a program, a soft reset comes back in the REPL mode it was left in, line feeds gain
+their carriage return, and output that nobody listens to is lost.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import select
+import signal
+import subprocess
+import termios
+import threading
+import tty
+
+_READ_BYTES = 4096
+_UNREAD_BYTES = 262_144  # what a listener may leave unread before it is taken to be gone
+_LOOK_S = 0.02  # how often a line without a listener is looked at
+_HOLD_LOOK_S = 0.002
+_HOLD_S = 1.0  # how long a program may take to give way to Ctrl-C
+_CTRL_A, _CTRL_C = b"\x01", b"\x03"
+_RAW_PROMPT = b"raw REPL; CTRL-B to exit\r\n>"
+_FRIENDLY_PROMPT = b"\r\n>>> "
+_SOFT_REBOOT = b"MPY: soft reboot\r\n"
+
+
+class SerialLine:
+    repl = True
+
+    def __init__(self, loop: asyncio.AbstractEventLoop):
+        self._loop = loop
+        self._lock = threading.RLock()
+        self._outer, slave = os.openpty()
+        self.name = os.ttyname(slave)
+        tty.setraw(slave)
+        os.close(slave)
+        os.set_blocking(self._outer, False)
+        self._inner = -1
+        self._process: subprocess.Popen | None = None
+        self._raw = False
+        self._restart_raw = False
+        self._up = False
+        self._interrupts = True  # Ctrl-C is no data
+        self._swallow = False
+        self._tail = b""
+        self._to_host = b""
+        self._to_board = b""
+        self._held: bytes | None = None
+        self._writing = False
+        self._closed = False
+        self._look_for_host()
+
+    @property
+    def raw(self) -> bool:
+        return self._restart_raw
+
+    # the lives of the board
+
+    def attach(self) -> tuple[int, int]:
+        self._inner, slave = os.openpty()
+        os.set_blocking(self._inner, False)
+        mode = termios.tcgetattr(slave)
+        mode[0] = mode[1] = 0
+        mode[3] = termios.ISIG  # the mark of "a program runs"; no key raises a signal by itself
+        for key in (termios.VINTR, termios.VQUIT, termios.VSUSP):
+            mode[6][key] = b"\0"
+        mode[6][termios.VMIN], mode[6][termios.VTIME] = 1, 0
+        termios.tcsetattr(slave, termios.TCSANOW, mode)
+        self._up = False
+        self._interrupts = True
+        self._swallow = False
+        self._raw = False
+        self._tail = b""
+        self._loop.add_reader(self._inner, self._printed)
+        return slave, slave
+
+    def life_began(self, process: subprocess.Popen) -> None:
+        self._process = process
+
+    def life_state(self, name: str) -> None:
+        """In the thread of the requests. "repl": boot.py is over and the raw REPL is next."""
+        if name == "up":
+            self._up = True
+        elif name == "repl":
+            self._printed()
+            with self._lock:
+                self._swallow = True
+            self._loop.call_soon_threadsafe(self._enter_raw)
+
+    def life_ended(self, soft: bool) -> None:
+        if self._inner < 0:
+            return
+        self._printed()
+        self._loop.remove_reader(self._inner)
+        self._loop.remove_writer(self._inner)
+        os.close(self._inner)
+        self._inner = -1
+        self._process = None
+        self._to_board = b""
+        self._restart_raw = soft and self._raw
+        if soft:
+            self._say(_SOFT_REBOOT)
+
+    def interrupts(self, on: bool) -> None:
+        """micropython.kbd_intr: off while binary data goes over the line. Any thread."""
+        self._printed()
+        self._interrupts = on
+
+    def close(self) -> None:
+        self._closed = True
+        self.life_ended(soft=False)
+        self._loop.remove_reader(self._outer)
+        self._loop.remove_writer(self._outer)
+        os.close(self._outer)
+
+    # board to host
+
+    def _printed(self) -> None:
+        with self._lock:
+            while self._inner >= 0:
+                try:
+                    data = os.read(self._inner, _READ_BYTES)
+                except OSError:  # nothing there, or the board is off
+                    break
+                if not data:
+                    break
+                self._say(self._cooked(data))
+
+    def _cooked(self, data: bytes) -> bytes:
+        before, self._tail = self._tail, (self._tail + data)[-64:]
+        if not self._interrupts:
+            return data
+        seen = before + data
+        raw_at, friendly_at = seen.rfind(_RAW_PROMPT), seen.rfind(_FRIENDLY_PROMPT)
+        if raw_at != friendly_at:
+            self._raw = raw_at > friendly_at
+        if self._swallow:
+            if raw_at < 0:
+                return b""
+            self._swallow = False
+            return seen[raw_at:]
+        if before.endswith(b"\r") and data.startswith(b"\n"):
+            return b"\n" + data[1:].replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")
+        return data.replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")
+
+    def _say(self, data: bytes) -> None:
+        with self._lock:
+            self._to_host += data
+            if len(self._to_host) > _UNREAD_BYTES:
+                self._to_host = b""
+        self._loop.call_soon_threadsafe(self._flush)
+
+    def _flush(self) -> None:
+        if self._closed:
+            return
+        with self._lock:
+            if self._hung_up():
+                self._to_host = b""
+            while self._to_host:
+                try:
+                    written = os.write(self._outer, self._to_host)
+                except OSError:  # full: go on when there is room
+                    break
+                self._to_host = self._to_host[written:]
+            waiting = bool(self._to_host)
+        if waiting and not self._writing:
+            self._loop.add_writer(self._outer, self._flush)
+        elif self._writing and not waiting:
+            self._loop.remove_writer(self._outer)
+        self._writing = waiting
+
+    # host to board
+
+    def _hung_up(self) -> bool:
+        poll = select.poll()
+        poll.register(self._outer, select.POLLIN)
+        return any(event & select.POLLHUP for _, event in poll.poll(0))
+
+    def _look_for_host(self) -> None:
+        """A line that nobody has open is always "readable": wait for someone by looking."""
+        if self._closed:
+            return
+        if self._hung_up():
+            self._loop.call_later(_LOOK_S, self._look_for_host)
+        else:
+            self._loop.add_reader(self._outer, self._typed)
+
+    def _typed(self) -> None:
+        try:
+            data = os.read(self._outer, _READ_BYTES)
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""
+        if data:
+            self._type(data)
+        elif not self._closed:
+            self._loop.remove_reader(self._outer)
+            self._look_for_host()
+
+    def _type(self, data: bytes) -> None:
+        if self._held is not None:
+            self._held += data
+            return
+        before, interrupt, after = data.partition(_CTRL_C)
+        if interrupt and self._interrupts and not self._at_prompt():
+            self._feed(before)
+            self._held = after
+            self._interrupt(self._loop.time() + _HOLD_S)
+        else:
+            self._feed(data)
+
+    def _at_prompt(self) -> bool:
+        """The interpreter reads a command: its terminal is in its raw mode."""
+        return self._inner >= 0 and not termios.tcgetattr(self._inner)[3] & termios.ISIG
+
+    def _interrupt(self, until_s: float) -> None:
+        """Ctrl-C for a running program; a board that is still starting gets it once it is up."""
+        if self._closed:
+            return
+        if self._up and self._process:
+            with contextlib.suppress(ProcessLookupError):
+                self._process.send_signal(signal.SIGINT)
+            self._release(self._loop.time() + _HOLD_S)
+        elif self._loop.time() < until_s:
+            self._loop.call_later(_HOLD_LOOK_S, self._interrupt, until_s)
+        else:
+            self._release(0)
+
+    def _release(self, until_s: float) -> None:
+        """What was typed after a Ctrl-C arrives when the prompt is there: entering it drops input."""
+        if self._closed:
+            return
+        if not self._at_prompt() and self._loop.time() < until_s:
+            self._loop.call_later(_HOLD_LOOK_S, self._release, until_s)
+            return
+        held, self._held = self._held or b"", None
+        if held:
+            self._type(held)
+
+    def _enter_raw(self) -> None:
+        if self._closed or self._inner < 0:
+            return
+        if self._at_prompt():
+            self._feed(_CTRL_A)
+        else:
+            self._loop.call_later(_HOLD_LOOK_S, self._enter_raw)
+
+    def _feed(self, data: bytes = b"") -> None:
+        self._to_board += data
+        while self._to_board and self._inner >= 0:
+            try:
+                written = os.write(self._inner, self._to_board)
+            except BlockingIOError:
+                self._loop.add_writer(self._inner, self._feed)
+                return
+            except OSError:  # the board is off
+                self._to_board = b""
+                break
+            self._to_board = self._to_board[written:]
+        if self._inner >= 0:
+            self._loop.remove_writer(self._inner)
