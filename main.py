@@ -5,25 +5,31 @@ import time
 
 import machine
 
-from firmware import config
-from firmware.hardware import board
-
 _CRASH_PAUSE_S = 2  # long enough to read what went wrong, and to press Ctrl-C
 
 
-def start(path: str) -> None:
+def configured(path: str) -> dict | None:
+    """The checked configuration; None where there is none, which is then said and shown."""
+    from firmware import config
+    from firmware.hardware import board
+
     try:
-        settings = config.load(path)
+        return config.load(path)
     except config.ConfigError as error:
         print("tapgate cannot start:", error)
-        try:
-            found = config.read(path)
-        except config.ConfigError:
-            found = None
-        board.alarm(config.lamp(found), machine)
-        return
-    del sys.modules["firmware.config"]  # its work is done, and memory is short
-    run(settings)
+    try:
+        found = config.read(path)
+    except config.ConfigError:
+        found = None
+    board.alarm(config.lamp(found), machine)
+    return None
+
+
+def forget(name: str) -> None:
+    """Give the memory of a module back that has done its work."""
+    package, _, module = name.rpartition(".")
+    delattr(sys.modules[package], module)
+    del sys.modules[name]
 
 
 def run(settings: dict) -> None:
@@ -49,4 +55,7 @@ def run(settings: dict) -> None:
         machine.reset()
 
 
-start("config.json")
+settings = configured("config.json")
+if settings is not None:
+    forget("firmware.config")
+    run(settings)

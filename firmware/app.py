@@ -39,7 +39,7 @@ _RESTART_AFTER_MS = const(1_000)  # for the answer to get out
 
 
 class App:
-    """`config`: a checked configuration. `machine`, `network`: the modules, or what stands for them."""
+    """`config`: checked. `machine`, `network`: the modules, or what stands for them."""
 
     def __init__(self, config: dict, machine, network):
         for directory in ("state", "allowlist"):
@@ -49,11 +49,12 @@ class App:
         self._machine = machine
         self._topics = topics
         self._restart_at = None
-        self._link_said = ""
+        self._said = ""
         self._reader_failed = False
-        self._watchdog = None
 
         self.board = board = Board(config, machine)
+        self._watchdog = watchdog = board.watchdog()
+        self._control_beat = watchdog.task("control", _CONTROL_LIMIT_MS)
         self.clock = clock = Clock(board.rtc, *_time_file("state/clock"))
         clock.lower_bound(config["issued"])
         self.settings = Settings(
@@ -63,7 +64,10 @@ class App:
         self.store = Store("allowlist", lambda raw: verify(key, topics.allowlist, raw))
         self.pending = Pending(Numbering("state/numbers", clock.now() or 0))
         self.wifi = Wifi(
-            network.WLAN(network.STA_IF), config["wifi"]["ssid"], config["wifi"]["password"]
+            network.WLAN(network.STA_IF),
+            config["wifi"]["ssid"],
+            config["wifi"]["password"],
+            beat=watchdog.task("wifi", _LIMIT_MS),
         )
         broker = config["broker"]
         self.mqtt = Mqtt(
@@ -83,6 +87,7 @@ class App:
             on_ack=self.pending.acknowledged,
             on_oversized=self._oversized,
             on_problem=self._link_problem,
+            beat=watchdog.task("mqtt", _LIMIT_MS),
         )
         self.uplink = Uplink(key, topics, self.mqtt, self.pending, clock, self.state)
         self.point = ChargePoint(
@@ -115,17 +120,13 @@ class App:
             on_card=self.point.tap,
             on_problem=self.point.problem,
             on_health=self._reader_health,
+            beat=watchdog.task("reader", _LIMIT_MS),
             poll_ms=config["poll_ms"],
         )
 
     def run(self) -> None:
         """Load what the flash holds, then run every task; raises what any of them raises."""
         self._load()
-        self._watchdog = watchdog = self.board.watchdog()
-        self._control_beat = watchdog.task("control", _CONTROL_LIMIT_MS)
-        self.reader.beat = watchdog.task("reader", _LIMIT_MS)
-        self.wifi.beat = watchdog.task("wifi", _LIMIT_MS)
-        self.mqtt.beat = watchdog.task("mqtt", _LIMIT_MS)
         asyncio.run(self._run())
 
     def open(self) -> None:
@@ -134,9 +135,8 @@ class App:
 
     def feed(self, _=None) -> None:
         """Feed the watchdog although no task runs: somebody is at the console."""
-        if self._watchdog is not None:
-            self._watchdog.forget()
-            self._watchdog.feed(ticks_ms())
+        self._watchdog.forget()
+        self._watchdog.feed(ticks_ms())
 
     def state(self) -> dict:
         """The state message (DESIGN section 8)."""
@@ -157,7 +157,7 @@ class App:
             "allowlist": {
                 "version": applied.version if applied else 0,
                 "cards": applied.cards if applied else 0,
-                "digest": applied.digest if applied else None,
+                "digest": applied.index if applied else None,
                 "age_s": now - applied.t if applied and now else None,
             },
             "reader": self.reader.health,
@@ -191,7 +191,8 @@ class App:
     async def _housekeeping(self):
         while True:
             now_ms = ticks_ms()
-            self._watchdog.feed(now_ms)
+            if not self._watchdog.feed(now_ms):
+                self._say("late: " + ", ".join(self._watchdog.late(now_ms)))
             self.clock.tick()
             self._keep_in_step(now_ms)
             self.uplink.send()
@@ -216,8 +217,7 @@ class App:
     def _load(self):
         record = self.uplink.record
         record("booted", {"cause": self.board.reset_cause, "firmware": VERSION})
-        self.store.load()
-        for what, why in (("settings", self.settings.load()), ("allowlist", self.store.problem)):
+        for what, why in (("settings", self.settings.load()), ("allowlist", self.store.load())):
             if why is not None:
                 record("fault", {"fault": what + "_damaged", "detail": why})
         self.versions.floor("settings", self.settings.version)
@@ -234,7 +234,7 @@ class App:
             self.mqtt.subscribe(topic, 1)
         self.uplink.connected()
         self.sync.resume()
-        self._link_said = ""
+        self._said = ""
 
     def _oversized(self, topic, size):
         digest = self._topics.digest(topic) if topic else None
@@ -244,10 +244,12 @@ class App:
             self.sync.lost(digest, f"{size} bytes")
 
     def _link_problem(self, kind, detail):
-        said = "{}: {}".format(kind, detail)
-        if said != self._link_said:  # the same every minute helps nobody
-            self._link_said = said
-            print("link", said)
+        self._say(f"link {kind}: {detail}")
+
+    def _say(self, text):
+        if text != self._said:  # the same line over and over helps nobody
+            self._said = text
+            print(text)
 
     def _fetch(self, digest):
         return self.mqtt.subscribe(self._topics.object(digest), 1) or None

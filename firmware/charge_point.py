@@ -11,7 +11,7 @@ from micropython import const
 
 from firmware.access import session as rules
 from firmware.access import verdict
-from firmware.access.words import OPEN, RANDOM_NUMBER
+from firmware.access.words import RANDOM_NUMBER
 
 TICK_MS = const(100)
 _UNREADABLE = ("unreadable",)

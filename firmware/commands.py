@@ -10,7 +10,7 @@ _TOKEN_BYTES = 7
 
 
 class SwitchedOff:
-    """Whether the owner has switched the charger off: kept on flash, as no message brings it back."""
+    """Whether the owner has switched the charger off: on flash, as no message brings it back."""
 
     def __init__(self, path: str):
         self._path = path

@@ -326,7 +326,7 @@ async def run(broker: Broker, home: Path) -> None:
     screen.line("broker     ", f"{broker.kind} on {broker.host}:{broker.port}")
     config = await portal.install(broker.url)
     screen.line("portal     ", f"installation {INSTALLATION}: an owner, Anna, and one charger")
-    charger = await asyncio.to_thread(VirtualCharger.start, config, home / "flash")
+    charger = await asyncio.to_thread(VirtualCharger.start, config, home / "flash", heap=400)
     screen.line("charger    ", "the firmware runs")
     try:
         round_ = Round(charger, portal, screen)

@@ -75,25 +75,23 @@ class Packs:
 
     def drop_spare(self) -> None:
         """Give up the copy, if there is one."""
-        if self._open[SPARE] is None:
-            return
-        self._close(SPARE)
-        try:
-            self._files.remove(self._path(SPARE))
-        except OSError:
-            pass  # then `sweep` finds it
+        if self._open[SPARE] is not None:
+            self._close(SPARE)
+            self._try_to_remove(self._path(SPARE))
 
     def switched(self) -> int:
         """The generations as they will be when SPARE counts."""
         return self.generations ^ 1 << self._copied
 
     def switch(self) -> None:
-        """SPARE counts from now on; the file that counted so far is left to `sweep`."""
+        """SPARE counts from now on, and the file that counted so far goes."""
         pack = self._copied
+        old = self._path(pack)
         self._close(pack)
         self.generations = self.switched()
         self._open[pack], self._open[SPARE] = self._open[SPARE], None
         self.ends[pack] = self.ends[SPARE]
+        self._try_to_remove(old)
 
     def name(self, pack: int) -> str:
         """The file of a pack: its number in hex and its generation."""
@@ -126,6 +124,12 @@ class Packs:
                 mode = "w+b"
         file = self._open[pack] = self._files.open(self._path(pack), mode)
         return file
+
+    def _try_to_remove(self, path):
+        try:
+            self._files.remove(path)
+        except OSError:
+            pass  # a later sweep finds it
 
     def _close(self, pack):
         file, self._open[pack] = self._open[pack], None

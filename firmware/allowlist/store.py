@@ -67,7 +67,7 @@ class Store:
         self._packs.generations = self._found_generations()
         try:
             found = self._record.read(self._verify, self._view)
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, MemoryError) as error:
             absent = isinstance(error, OSError) and error.errno == _ABSENT
             return None if absent else str(error) or repr(error)
         self.applied, self._packs.generations, self._packs.ends[:PACKS], self._rows = found

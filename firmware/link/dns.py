@@ -29,7 +29,12 @@ class DnsError(OSError):
 
 
 async def resolve(
-    host: str, server: str, rng, beat=lambda: None, attempts: int = ATTEMPTS, port: int = _PORT
+    host: str,
+    server: str,
+    rng,
+    beat=lambda: None,
+    attempt_ms: int = ATTEMPT_MS,
+    port: int = _PORT,
 ) -> str:
     """The IPv4 address of `host` in text. An address is its own answer. Raises DnsError.
 
@@ -45,11 +50,11 @@ async def resolve(
     sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     try:
         sock.setblocking(False)
-        for _ in range(attempts):
+        for _ in range(ATTEMPTS):
             number = int(rng() * 0x10000)
             _send(sock, query(host, number), address)
             asked = time.ticks_ms()
-            while time.ticks_diff(time.ticks_ms(), asked) < ATTEMPT_MS:
+            while time.ticks_diff(time.ticks_ms(), asked) < attempt_ms:
                 beat()
                 await asyncio.sleep_ms(_POLL_MS)
                 message = _receive(sock)

@@ -255,7 +255,7 @@ class Mqtt:
     async def _serve(self, stream: Stream) -> None:
         now = time.ticks_ms()
         self._began = self._heard = self._pinged = self._moved = self._looked = now
-        self._packet_began = now
+        self._packet_began = self._skipped = now
         self._asked_ping = self._lasted = self._parting = self._strayed = False
         self._codec.connect()
         while not (self._parting and not len(self._outbox)):
@@ -311,6 +311,7 @@ class Mqtt:
         elif kind == PUBLISH:
             self._topic = inbox.topic()
             if outcome == OVERSIZED:
+                self._skipped = self._heard
                 self._call(self._on_oversized, self._topic, inbox.payload_size)
                 if inbox.qos:
                     self._codec.acknowledge(inbox.packet_id)
@@ -355,37 +356,35 @@ class Mqtt:
         self._looked = now
         if not self._network.up:
             raise LinkError("closed", "the network is down")
-        if len(self._outbox) and time.ticks_diff(now, self._moved) > self.WRITE_MS:
-            raise LinkError("timeout", f"{len(self._outbox)} bytes that nobody takes")
         if self._inbox.taken and time.ticks_diff(now, self._packet_began) > self.PACKET_MS:
             raise LinkError("timeout", f"a packet that stopped after {self._inbox.taken} bytes")
         since = time.ticks_diff(now, self._began)
         if not self.connected:
             if since > self.OPEN_MS:
                 raise LinkError("timeout", "no CONNACK")
-        elif not self._lasted and since > self.LASTED_MS:
+            if self._closing:
+                raise LinkError("closed", "before it stood")
+            return
+        if len(self._outbox) and time.ticks_diff(now, self._moved) > self.WRITE_MS:
+            raise LinkError("timeout", f"{len(self._outbox)} bytes that nobody takes")
+        if not self._lasted and since > self.LASTED_MS:
             self._lasted = True
             self._backoff.reset()
-        self._look_at_answers(now)
-        self._look_at_ping(now)
+        if not self._inbox.taken:  # else answers can only follow this packet, which has its own end
+            self._look_at_answers(now)
+            self._look_at_ping(now)
         self._look_at_end(now)
 
     def _look_at_answers(self, now) -> None:
         for packet_id, (kind, topic, asked) in self._waiting.items():
-            if time.ticks_diff(now, asked) > self.ANSWER_MS:
+            if time.ticks_diff(now, _later(asked, self._skipped)) > self.ANSWER_MS:
                 raise LinkError("timeout", f"no {_ANSWERS[kind]} {packet_id} for {topic}")
 
     def _look_at_ping(self, now) -> None:
         if self._asked_ping:
-            if self._inbox.taken:
-                return  # the answer can only follow this packet, which has its own deadline
-            if time.ticks_diff(self._heard, self._pinged) > 0:
-                silent = time.ticks_diff(now, self._heard)
-            else:
-                silent = time.ticks_diff(now, self._pinged)
-            if silent > self.ANSWER_MS:
+            if time.ticks_diff(now, _later(self._pinged, self._heard)) > self.ANSWER_MS:
                 raise LinkError("timeout", "no answer to a ping")
-        elif self.connected and time.ticks_diff(now, self._pinged) >= self._ping_ms:
+        elif time.ticks_diff(now, self._pinged) >= self._ping_ms:
             self._asked_ping = self._codec.ping()
             self._pinged = now
 
@@ -439,3 +438,8 @@ class Mqtt:
             self._on_problem(kind, detail)
         except Exception as error:
             sys.print_exception(error)
+
+
+def _later(one, other):
+    """The later of two moments."""
+    return one if time.ticks_diff(one, other) > 0 else other

@@ -437,3 +437,15 @@ def test_a_whole_selection_by_air_alone():
         found, _ = desk.anticollision()
         assert found == bytes.fromhex(number)
         assert (desk.ns - began) / 1_000 - BIT_US == pytest.approx(expected, abs=1)
+
+
+def test_what_was_wrong_is_told_at_the_end_of_the_frame():
+    desk = collide("01000000", "00000000")
+    desk.ns += MS
+    desk.start(b"\x93\x20")
+    desk.wait(reg.TX_IRQ)
+    desk.ns += 300_000
+    assert desk.read(reg.FIFO_LEVEL) > 0
+    assert not desk.read(reg.COM_IRQ) & reg.ERR_IRQ
+    assert desk.wait(reg.ERR_IRQ)
+    assert desk.read(reg.COM_IRQ) & reg.RX_IRQ

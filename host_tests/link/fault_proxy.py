@@ -6,7 +6,7 @@ import struct
 import threading
 from collections.abc import Callable
 
-_PIECE_S = 0.002  # between two bytes while splitting
+_PIECE_S = 0.0005  # between two bytes while splitting
 _LOOK_S = 0.01
 
 

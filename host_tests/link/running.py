@@ -41,7 +41,7 @@ class Program:
         self.seen: list[dict] = []
         self._lines: queue.Queue[str] = queue.Queue()
         self._process = subprocess.Popen(
-            [micropython, str(PROGRAMS / f"{name}.py"), json.dumps(options)],
+            [micropython, str(PROGRAMS / f"{name}.py")],
             cwd=ROOT,
             env=environment(),
             stdin=subprocess.PIPE,
@@ -51,6 +51,7 @@ class Program:
         )
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
+        self._write(options)  # not as an argument: MicroPython takes none of over 255 bytes
 
     def __enter__(self) -> "Program":
         return self
@@ -71,9 +72,7 @@ class Program:
         self._process.wait()
 
     def do(self, what: str, **order) -> None:
-        assert self._process.stdin is not None
-        self._process.stdin.write(json.dumps({"do": what} | order) + "\n")
-        self._process.stdin.flush()
+        self._write({"do": what} | order)
 
     def wait(self, what: str, within_s: float = 8, **expected) -> dict:
         """The next line about `what` in which `expected` stands."""
@@ -111,6 +110,11 @@ class Program:
     def count(self, what: str, **expected) -> int:
         """How many such lines were seen so far."""
         return sum(line["what"] == what and expected.items() <= line.items() for line in self.seen)
+
+    def _write(self, content: dict) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.write(json.dumps(content) + "\n")
+        self._process.stdin.flush()
 
     def _parsed(self, text: str) -> dict:
         try:

@@ -166,6 +166,23 @@ def test_a_packet_of_200_megabytes_that_stops(charger: Program, proxy: FaultProx
     assert charger.facts()["heap"] < heap + 8192
 
 
+def test_an_oversized_message_slower_than_every_deadline_passes_by(
+    micropython: str, proxy: FaultProxy
+) -> None:
+    with Program(micropython, "client", port=proxy.port, topics=[TOPIC], **QUICK) as charger:
+        charger.wait("ready")
+        proxy.down = "stall"  # the broker's own packets wait for the end of this one
+        proxy.inject(b"\x30\xa2\xf8\x01\x00\x18" + TOPIC.encode())
+        charger.do("publish", topic="tapgate/home/c1/event", payload="x", qos=1)
+        for _ in range(4):
+            proxy.inject(b"x" * 7938)
+            time.sleep(0.5)  # two seconds in all, and no answer to a ping or the message in them
+        proxy.heal()
+        charger.wait("oversized", topic=TOPIC, size=31_752)
+        charger.wait("ack")
+        assert charger.unblocked("slow oversized message")["connects"] == 1
+
+
 FLOODS = {
     "messages": publish_packet(TOPIC, b"flood"),
     "messages of 2 KB": publish_packet(TOPIC, b"flood" * 400),

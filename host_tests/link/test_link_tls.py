@@ -124,8 +124,7 @@ def test_several_authorities_may_be_trusted(
 def test_a_broker_without_tls_is_no_broker(
     micropython: str, plain_broker: Broker, authority: Authority
 ) -> None:
-    options = {"OPEN_MS": 1500}
-    with start(micropython, plain_broker.port, authority.file, **options) as charger:
+    with start(micropython, plain_broker.port, authority.file, OPEN_MS=1500) as charger:
         charger.wait("problem")
         charger.wait("problem")
         assert charger.count("connected") == 0

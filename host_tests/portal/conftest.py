@@ -14,6 +14,7 @@ from typing import Any
 
 import paho.mqtt.client as mqtt
 import pytest
+from paho.mqtt.enums import CallbackAPIVersion
 
 from tools.broker import AMQTT, MOSQUITTO, Broker, mosquitto
 from tools.cli import main
@@ -120,7 +121,7 @@ class Observer:
     def __init__(self, broker: Broker):
         self.messages: list[mqtt.MQTTMessage] = []
         self._ready = threading.Event()
-        self._client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2)
+        self._client = mqtt.Client(CallbackAPIVersion.VERSION2)
         self._client.on_message = lambda _client, _data, message: self.messages.append(message)
         self._client.on_subscribe = lambda *_: self._ready.set()
         if broker.user:
@@ -144,7 +145,7 @@ class Observer:
             time.sleep(0.01)
 
     def newest(self) -> dict[str, bytes]:
-        return {each.topic: each.payload for each in self.messages}
+        return {each.topic: bytes(each.payload) for each in self.messages}
 
     def close(self) -> None:
         self._client.disconnect()

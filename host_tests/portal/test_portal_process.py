@@ -12,7 +12,7 @@ from host_tests.portal.conftest import OWNER, process
 
 
 def test_a_reader_that_has_had_enough_is_no_error(site):
-    for command in (["person", "list"], ["--help"], ["person", "list", "--json"]):
+    for command in (["person", "list"], ["person", "list", "--json"]):
         reader, writer = os.pipe()
         os.close(reader)
         running = subprocess.run(

@@ -1,8 +1,8 @@
 """Files in memory whose supply can be cut at any operation, for the allow-list's tests.
 
-As on littlefs, what is written counts when the file is flushed or closed, and then at once and whole.
-With `torn`, as on a plain file system, half of what a write brings is there when the supply goes in
-the middle of it.
+As on littlefs, what is written counts when the file is flushed or closed, and then at once and
+whole. With `torn`, as on a plain file system, half of what a write brings is there when the supply
+goes in the middle of it.
 """
 
 
@@ -70,7 +70,9 @@ class Files:
         pass
 
     def names(self, path):
-        return [name[len(path) + 1 :] for name in self.flash.contents if name.startswith(path + "/")]
+        return [
+            name[len(path) + 1 :] for name in self.flash.contents if name.startswith(path + "/")
+        ]
 
     def free(self, path):
         return self.flash.capacity - self.flash.used()

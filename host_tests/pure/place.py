@@ -1,18 +1,17 @@
-"""A directory of its own for a test, under both interpreters."""
+"""A directory of its own for a test, under both interpreters; `make clean` removes them all."""
 
 import os
 from binascii import hexlify
 
 
-def new() -> str:
-    """The path of a new, empty directory."""
-    path = (os.getenv("TMPDIR") or "/tmp") + "/tapgate-" + hexlify(os.urandom(6)).decode()
-    os.mkdir(path)
+def directory() -> str:
+    """The path, with a slash at its end, of a new and empty directory."""
+    path = ""
+    for name in ("build", "pure", hexlify(os.urandom(6)).decode()):
+        path += name
+        try:
+            os.mkdir(path)
+        except OSError:
+            os.stat(path)  # there already, or it cannot be made
+        path += "/"
     return path
-
-
-def clear(path: str) -> None:
-    """Remove a directory and the files in it."""
-    for name in os.listdir(path):
-        os.remove(path + "/" + name)
-    os.rmdir(path)

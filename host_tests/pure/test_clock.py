@@ -1,5 +1,5 @@
 import os
-from time import ticks_add
+from time import ticks_add  # pyright: ignore[reportAttributeAccessIssue]
 
 from firmware.clock import EPOCH_2024, Clock, TimeFile, date_time, unix_time
 

@@ -1,4 +1,4 @@
-from time import ticks_add
+from time import ticks_add  # pyright: ignore[reportAttributeAccessIssue]
 
 from firmware.hardware.contactor import STUCK_OPEN, WELDED, Contactor
 from host_tests.pure.heap import without_heap

@@ -19,7 +19,7 @@ def test_a_well_formed_index_gives_bits_and_cards():
 
 
 def test_the_layout_byte_by_byte():
-    data = unhexlify("54474931" "01" "000000" "00000102" + "11" * 16 + "22" * 16)
+    data = unhexlify("544749310100000000000102" + "11" * 16 + "22" * 16)
     assert index.check(data) == (1, 0x102)
     names = index.Names(data)
     assert names(0) == b"\x11" * 16 and names(1) == b"\x22" * 16

@@ -1,4 +1,4 @@
-from time import ticks_add
+from time import ticks_add  # pyright: ignore[reportAttributeAccessIssue]
 
 from firmware.access import light as table
 from firmware.hardware.light import IDENTIFY, Light, PixelLamp, RgbLamp

@@ -1,4 +1,4 @@
-from time import ticks_add
+from time import ticks_add  # pyright: ignore[reportAttributeAccessIssue]
 
 from firmware.hardware.meter import S0, NoMeter
 

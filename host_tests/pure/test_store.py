@@ -66,7 +66,7 @@ def test_without_a_list_there_is_nobody():
 def test_an_empty_list_is_nobody():
     flash = filled(List({}, 0))
     store = opened(flash)
-    assert store.applied.cards == 0
+    assert store.applied is not None and store.applied.cards == 0
     assert holds(store, List({}, 0))
 
 
@@ -81,9 +81,9 @@ def test_every_card_is_found_with_what_the_list_says_of_it():
 
 def test_a_look_up_opens_nothing_and_reads_once_whatever_the_size():
     built = List(people(range(300)), 5)
-    store = Store("list", verify, Files(filled(built)))
+    files = Files(filled(built))
+    store = Store("list", verify, files)
     store.load()
-    files = store._files
     for each in built.cards:
         store.lookup(each)
     files.opened = 0
@@ -181,10 +181,10 @@ def test_a_damaged_record_is_nobody():
                 assert store.lookup(each) in (None, built.cards[each])
             assert all(store.lookup(token(number)) is None for number in STRANGERS)
         flash.flip("list/ref", at, at % 8)
-    for size in range(0, size, 7):
+    for short in range(0, size, 7):
         cut = Flash()
         cut.contents = dict(flash.contents)
-        cut.contents["list/ref"] = [flash.data("list/ref")[:size]]
+        cut.contents["list/ref"] = [flash.data("list/ref")[:short]]
         assert opened(cut).applied is None
 
 
@@ -268,11 +268,10 @@ def test_the_files_that_no_list_needs_are_swept_one_at_a_time():
 def test_a_pack_of_which_much_is_out_of_date_is_copied_to_its_other_file():
     flash = Flash()
     store = opened(flash)
-    cards = people(range(220))
+    built = List(people(range(220)), 0)
     for version in range(1, 7):
         assert store.to_renew() == -1
-        cards[token(0)] = (version, 0, 0, 1)
-        built = List(cards, 0)
+        built = List(built.cards | people([0], group=version), 0)
         put_in_force(store, built, version)
     assert store.to_renew() == 0  # five times 3.5 KB
     before = flash.used()
@@ -414,24 +413,22 @@ def test_a_cut_at_any_operation_of_a_renewal_changes_nothing():
 
 
 def test_it_works_on_a_real_directory():
-    path = place.new()
-    try:
-        store = Store(path + "/list", verify, RealFiles())
-        assert store.load() is None
-        built = List(people(range(300)), 5)
-        put_in_force(store, List(people(range(290)), 5), 1)
-        put_in_force(store, built, 2)
-        assert holds(store, built)
-        renew(store, 4)
-        store.close()
-        store = Store(path + "/list", verify)
-        assert store.load() is None
-        assert holds(store, built)
-        assert store._files.free(path) > 0
-        while store.sweep():
-            pass
-        assert holds(store, built)
-        store.close()
-        place.clear(path + "/list")
-    finally:
-        place.clear(path)
+    path = place.directory() + "list"
+    store = Store(path, verify, RealFiles())
+    assert store.load() is None
+    built = List(people(range(300)), 5)
+    put_in_force(store, List(people(range(290)), 5), 1)
+    put_in_force(store, built, 2)
+    assert holds(store, built)
+    renew(store, 4)
+    store.close()
+    assert store.lookup(token(1)) is None
+    assert store.load() is None
+    assert holds(store, built)
+    while store.sweep():
+        pass
+    store.close()
+    store = Store(path, verify)
+    assert store.load() is None
+    assert holds(store, built)
+    store.close()

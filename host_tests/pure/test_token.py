@@ -7,7 +7,7 @@ from host_tests.pure.check import raises
 
 KEY = bytes(range(32))
 
-# Number, and the first 7 bytes of HMAC-SHA256(KEY, length + number), worked out with another program.
+# Number, and 7 bytes of HMAC-SHA256(KEY, length + number) as another program works them out.
 VECTORS = (
     ("04a1b2c3", "734a8e5bb46a51"),
     ("04112233445566", "ace26413f59df0"),

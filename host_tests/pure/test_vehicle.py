@@ -1,4 +1,4 @@
-from time import ticks_add
+from time import ticks_add  # pyright: ignore[reportAttributeAccessIssue]
 
 from firmware.hardware.vehicle import DIODE, LOST, SHORT, STEADY, VENTILATION, Contact, Pilot, duty
 from host_tests.pure.heap import without_heap

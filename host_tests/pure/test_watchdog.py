@@ -1,4 +1,4 @@
-from time import ticks_add
+from time import ticks_add  # pyright: ignore[reportAttributeAccessIssue]
 
 from firmware.hardware.watchdog import Watchdog
 

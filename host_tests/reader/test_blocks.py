@@ -128,6 +128,9 @@ def test_after_the_blocks_the_reader_reads_on(bench: Bench) -> None:
     chip.halt()
     bench.sleep_ns(1_000_000)
     chip.stop_crypto1()
-    bench.run_ms(3_000)
+    bench.polls(1)
     assert bench.told == ["04a1b2c3"]
+    bench.field.remove(bench.field.cards[0])
+    bench.run_ms(3_000)
+    assert bench.told == ["04a1b2c3", "gone"]
     assert [health for health, _ in bench.health] == ["ok"]

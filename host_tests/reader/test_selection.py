@@ -174,7 +174,7 @@ def test_a_fourth_cascade_level_does_not_exist(bench: Bench) -> None:
     bench.tamper = tamper
     assert bench.poll() == UNREADABLE
     assert bench.told == []
-    assert len(saks) == 3
+    assert bench.reader._selection.why == "SAK 0c at level 3, expected the last level"
 
 
 @pytest.mark.parametrize("length", [ANTICOLLISION_READ, SAK_READ])
@@ -200,6 +200,23 @@ def test_an_answer_with_an_error_is_no_answer(bench: Bench, length: int, error: 
     bench.place(FOUR)
     spoil(bench, length, 2, error)
     refused(bench)
+
+
+@pytest.mark.parametrize(("place", "bits"), [(3, 0x01), (2, 0x01), (2, 0x02), (2, 0x08)])
+def test_a_time_out_with_anything_heard_is_not_silence(bench: Bench, place: int, bits: int) -> None:
+    """FIFOLevelReg or ErrorReg say that something came in before the timer ran out."""
+    flushes = []
+
+    def tamper(sent: bytes, got: bytes) -> bytes:
+        if sent == b"\x14\x80":
+            flushes.append(bench.now_ns)
+        if sent[0] == 0x88:
+            return got[:place] + bytes([got[place] | bits]) + got[place + 1 :]
+        return got
+
+    bench.tamper = tamper
+    assert bench.poll() == UNREADABLE
+    assert flushes, "what came in must not be sent with the next call"
 
 
 @pytest.mark.parametrize("number", [FOUR, SEVEN, TEN])

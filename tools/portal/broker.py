@@ -175,10 +175,10 @@ def _code(reason: Any) -> int:
 
 def _explained(access: Access, error: BaseException) -> Refusal:
     cause = error.__context__ if isinstance(error.__context__, OSError) else error
-    return Refusal(f"{access.shown}: {_why(cause, error)}")
+    return Refusal(f"{access.shown}: {_why(access, cause, error)}")
 
 
-def _why(cause: BaseException, error: BaseException) -> str:
+def _why(access: Access, cause: BaseException, error: BaseException) -> str:
     if isinstance(cause, ssl.SSLCertVerificationError):
         return (
             f"its certificate is not accepted ({cause.verify_message}); give the right authority's "
@@ -191,7 +191,9 @@ def _why(cause: BaseException, error: BaseException) -> str:
     if isinstance(cause, ConnectionRefusedError):
         return "nothing answers on that port; is the broker running?"
     if isinstance(cause, TimeoutError) or "timed out" in str(error):
-        return "no answer; check the address, the network and whether the broker is well"
+        return "no answer; check the network, and whether that is the broker's port for " + (
+            "mqtts://" if access.tls else "mqtt://"
+        )
     if isinstance(error, aiomqtt.MqttCodeError) and _code(error.rc) in _NOT_LET_IN:
         return "it refuses the user name or password; set them with 'tapgate broker URL'"
     return f"{error or type(error).__name__}; try again"

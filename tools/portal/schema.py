@@ -7,6 +7,7 @@ types and constraints are those that PostgreSQL has too.
 from typing import Any, ClassVar
 
 from sqlalchemy import (
+    DDL,
     JSON,
     BigInteger,
     CheckConstraint,
@@ -15,7 +16,7 @@ from sqlalchemy import (
     String,
     Text,
     UniqueConstraint,
-    text,
+    event,
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
@@ -183,23 +184,21 @@ class Permission(Base):
     schedule: Mapped[Schedule | None] = relationship()
 
 
-def _one_permission_each(holder: str) -> None:
-    """One permission per holder and scope; NULL as the scope has to be said apart."""
-    for scope, columns, where in (
-        ("installation", [holder], f"{holder} IS NOT NULL AND charger_id IS NULL"),
-        ("charger", [holder, "charger_id"], f"{holder} IS NOT NULL AND charger_id IS NOT NULL"),
+# One permission per holder and scope. NULL as the scope has to be said apart, in words that SQLite
+# and PostgreSQL share.
+for _holder in ("person_id", "partner_id"):
+    for _name, _columns, _where in (
+        ("site", _holder, f"{_holder} IS NOT NULL AND charger_id IS NULL"),
+        ("charger", f"{_holder}, charger_id", f"{_holder} IS NOT NULL AND charger_id IS NOT NULL"),
     ):
-        Index(
-            f"uq_permission_{holder}_{scope}",
-            *(Permission.__table__.c[name] for name in columns),
-            unique=True,
-            sqlite_where=text(where),
-            postgresql_where=text(where),
+        event.listen(
+            Permission.__table__,
+            "after_create",
+            DDL(
+                f"CREATE UNIQUE INDEX uq_permission_{_holder}_{_name} "
+                f"ON permission ({_columns}) WHERE {_where}"
+            ),
         )
-
-
-_one_permission_each("person_id")
-_one_permission_each("partner_id")
 
 
 class Card(Base):

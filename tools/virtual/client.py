@@ -27,11 +27,11 @@ END_S = 5.0
 Push = dict[str, Any]
 
 
-class ChargerError(Exception):
+class VirtualError(Exception):
     """The simulator did not do what was asked; says what it said."""
 
 
-class Refused(ChargerError):
+class CommandRefused(VirtualError):
     """A command was answered with an error."""
 
 
@@ -62,18 +62,18 @@ class ControlClient:
             pass
         self._answers.put(None)
 
-    def do(self, command: str, timeout_s: float = ANSWER_S, **arguments: Any) -> dict[str, Any]:
-        """Send {"do": command, …} and return its answer; Refused if that says so."""
+    def do(self, do: str, timeout_s: float = ANSWER_S, **arguments: Any) -> dict[str, Any]:
+        """Send {"do": do, …} and return its answer; CommandRefused if that says no."""
         with self._asking:
-            self._socket.sendall(json.dumps({"do": command, **arguments}).encode() + b"\n")
+            self._socket.sendall(json.dumps({"do": do, **arguments}).encode() + b"\n")
             try:
                 answer = self._answers.get(timeout=timeout_s)
             except queue.Empty:
-                raise ChargerError(f"{command}: no answer in {timeout_s:g} s") from None
+                raise VirtualError(f"{do}: no answer in {timeout_s:g} s") from None
         if answer is None:
-            raise ChargerError(f"{command}: the simulator has ended")
+            raise VirtualError(f"{do}: the simulator has ended")
         if not answer["ok"]:
-            raise Refused(answer["error"])
+            raise CommandRefused(answer["error"])
         return answer
 
     def status(self) -> dict[str, Any]:
@@ -99,7 +99,7 @@ class ControlClient:
                 left = deadline - time.monotonic()
                 if left <= 0:
                     seen = self.pushes[since or 0 :][-8:]
-                    raise ChargerError(f"not seen within {timeout_s:g} s; last seen: {seen}")
+                    raise VirtualError(f"not seen within {timeout_s:g} s; last seen: {seen}")
                 self._news.wait(left)
 
     def close(self) -> None:
@@ -228,7 +228,7 @@ class _Output:
                 if left <= 0 or self._ended:
                     said = "\n".join(self.lines[-30:]) or "(nothing)"
                     why = "it ended" if self._ended else f"not within {left + timeout_s:g} s"
-                    raise ChargerError(f"the simulator: {why}; it said:\n{said}")
+                    raise VirtualError(f"the simulator: {why}; it said:\n{said}")
                 self._news.wait(left)
 
     def join(self) -> None:

@@ -7,6 +7,7 @@ can be cut at any one of them.
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import json
 import os
@@ -54,8 +55,10 @@ class DirectoryFlash(_Locked):
     def facts(self) -> dict:
         return {"kind": "directory", "root": str(self.path.resolve())}
 
-    def install(self, files: dict[str, bytes]) -> None:
-        """Put files there, touching only what differs."""
+    def install(self, files: dict[str, bytes], obsolete: Iterable[str] = ()) -> None:
+        """Put files there, touching only what differs, and take away what is obsolete."""
+        for name in obsolete:
+            (self.path / name).unlink(missing_ok=True)
         for name, content in files.items():
             target = self.path / name
             if target.is_file() and target.read_bytes() == content:
@@ -136,8 +139,11 @@ class ImageFlash(_Locked):
         self.erases += 1
         os.pwrite(self._file, (b"\xff" * BLOCK_BYTES)[:reaching], block * BLOCK_BYTES)
 
-    def install(self, files: dict[str, bytes]) -> None:
-        with _mounted(self.path, self.blocks) as (fs, _):
+    def install(self, files: dict[str, bytes], obsolete: Iterable[str] = ()) -> None:
+        with _mounted(self.path, self.blocks) as fs:
+            for name in obsolete:
+                with contextlib.suppress(FileNotFoundError):
+                    fs.remove(name)
             for name, content in files.items():
                 if _content(fs, name) == content:
                     continue
@@ -148,7 +154,7 @@ class ImageFlash(_Locked):
                     target.write(content)
 
     def read(self, name: str) -> bytes | None:
-        with _mounted(self.path, self.blocks) as (fs, _):
+        with _mounted(self.path, self.blocks) as fs:
             return _content(fs, name)
 
 
@@ -190,7 +196,7 @@ class _mounted:
     def __init__(self, path: Path, blocks: int):
         self._path, self._blocks = path, blocks
 
-    def __enter__(self) -> tuple[LittleFS, bytearray]:
+    def __enter__(self) -> LittleFS:
         self._before = self._path.read_bytes()
         self._fs = _file_system(self._blocks)
         self._fs.context.buffer[:] = self._before
@@ -201,7 +207,7 @@ class _mounted:
                 raise FlashError(f"{self._path}: no littlefs in it ({error})") from error
             self._fs.format()
             self._fs.mount()
-        return self._fs, self._fs.context.buffer
+        return self._fs
 
     def __exit__(self, *failure: object) -> None:
         self._fs.unmount()
@@ -217,14 +223,6 @@ def _content(fs: LittleFS, name: str) -> bytes | None:
             return bytes(source.read())
     except FileNotFoundError:
         return None
-
-
-def project_files(config: bytes | None) -> dict[str, bytes]:
-    """What a board is given: boot.py, main.py, firmware/ and its config.json."""
-    files = mpy.firmware()
-    if config is not None:
-        files["config.json"] = config
-    return files
 
 
 class Nvs:

@@ -267,6 +267,7 @@ class Power:
         world: World,
         loop: asyncio.AbstractEventLoop,
         console: Console,
+        micropython: str,
         program: Program,
         on_ready: Callable[[], None],
         on_stopped: Callable[[], None],
@@ -277,7 +278,7 @@ class Power:
         self.watchdog = Watchdog(world, lambda: self.reset("watchdog"))
         self._on_ready, self._on_stopped = on_ready, on_stopped
         self._on_hopeless = on_hopeless
-        self._micropython = find_micropython()
+        self._micropython = micropython
         self._life: Life | None = None
         self._dying: Life | None = None
         self._coming: Due | None = None

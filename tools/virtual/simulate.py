@@ -11,10 +11,12 @@ import tempfile
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+from tools import mpy
+from tools.virtual.board_files import board_files, mpy_version_matches
 from tools.virtual.console import StandardOutput, say
 from tools.virtual.control import Control
-from tools.virtual.flash import Flash, FlashError, Nvs, open_flash, project_files
-from tools.virtual.power import HEAP_BYTES, Power, PowerError, Program
+from tools.virtual.flash import Flash, FlashError, Nvs, open_flash
+from tools.virtual.power import HEAP_BYTES, Power, PowerError, Program, find_micropython
 from tools.virtual.serial import SerialLine
 from tools.virtual.wiring import ConfigFileError, read_config, wiring
 from tools.virtual.world import World
@@ -46,7 +48,7 @@ def run(
     """
     try:
         return asyncio.run(_simulate(config, flash, control, serial, main, path, heap, stdin))
-    except (SimulateError, FlashError, ConfigFileError, PowerError) as error:
+    except (SimulateError, FlashError, ConfigFileError, PowerError, mpy.CompileError) as error:
         print(f"tapgate simulate: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
@@ -70,12 +72,15 @@ async def _simulate(
         loop.add_signal_handler(number, over.set)
     program = _program(main, path, heap)
     given = read_config(Path(config)) if config else None
+    micropython = find_micropython()
+    compiled = "MICROPYTHON" not in os.environ or mpy_version_matches(micropython)
     if flash is None and main is None:
         raise SimulateError("--flash is missing: a directory or an .img file")
     async with contextlib.AsyncExitStack() as stack:
         chips = stack.enter_context(_flash(flash))
         if given is not None:
-            chips.install(project_files(given))
+            files = board_files(given, compiled)
+            chips.install(files.contents, files.obsolete)
         wired = wiring(given if given is not None else chips.read("config.json"))
         world = World(wired, chips, _nvs(flash), loop, lambda event: control.push(event))
         console = SerialLine(loop) if serial else StandardOutput(loop)
@@ -95,7 +100,7 @@ async def _simulate(
 
         announced: list[int] = []
         failures: list[str] = []
-        power = Power(world, loop, console, program, ready, stopped, hopeless)
+        power = Power(world, loop, console, micropython, program, ready, stopped, hopeless)
         control = Control(world, power, loop)
         try:
             port = await control.open(control_port)

@@ -1,10 +1,9 @@
 """The charger's link alone, under MicroPython, told what to do on standard input.
 
-    micropython host_tests/link/programs/client.py '{"port":1883, ...}'
-
-Takes one JSON object per line (`do`: publish, subscribe, unsubscribe, facts, network, close) and
-prints one per line: what the link reported, and to `facts` the longest time for which a task that
-wants to run every 5 ms did not run since the last `facts`.
+The first line is a JSON object of options, those of `Mqtt` and some more (`port` is needed); each
+further line is an order (`do`: publish, subscribe, unsubscribe, shout, names, network, facts,
+close). It prints one JSON object per line: what the link reported, and to `facts` the longest time
+for which a task that wants to run every 5 ms did not run since the last `facts`.
 """
 
 import asyncio
@@ -224,4 +223,4 @@ class Client:
 
 
 if __name__ == "__main__":
-    asyncio.run(Client(json.loads(sys.argv[1])).run())
+    asyncio.run(Client(json.loads(sys.stdin.readline())).run())

@@ -15,18 +15,20 @@ def register(app: typer.Typer) -> None:
 
 def simulate(
     call: Call,
-    flash: Annotated[
-        Path,
-        typer.Option(
-            metavar="PATH",
-            help="The board's flash: a directory, or a littlefs image (.img).",
-            show_default=False,
-        ),
-    ],
     config: Annotated[
         Path | None,
         typer.Option(
-            metavar="FILE", help="config.json; puts the firmware there too.", show_default=False
+            metavar="FILE",
+            help="config.json; the firmware is put into the flash with it.",
+            show_default=False,
+        ),
+    ] = None,
+    flash: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="PATH",
+            help="A directory, or a littlefs image (.img); otherwise thrown away at the end.",
+            show_default=False,
         ),
     ] = None,
     control: Annotated[
@@ -45,7 +47,12 @@ def simulate(
     ] = None,
     heap: Annotated[
         int | None,
-        typer.Option(metavar="KB", min=16, help="Heap in KB.", show_default=False),
+        typer.Option(
+            metavar="KB",
+            min=16,
+            help="Heap for the program: twice a board's, as objects are twice the size.",
+            show_default=False,
+        ),
     ] = None,
     stdin: Annotated[bool, typer.Option("--stdin", help="End when standard input ends.")] = False,
 ) -> None:

@@ -13,6 +13,7 @@ import time
 import micropython
 import vfs
 
+import block_device
 import line
 import lone_modules
 import wire
@@ -115,8 +116,6 @@ def _mount():
     if flash["kind"] == "directory":
         vfs.mount(vfs.VfsPosix(flash["root"]), "/")
     else:
-        import block_device
-
         vfs.mount(vfs.VfsLfs2(block_device.Flash(flash["blocks"]), mtime=False), "/")
     _native_sys.path[:] = ["", ".frozen", "/lib"]
     for mount_point, folder in folders:

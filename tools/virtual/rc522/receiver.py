@@ -1,7 +1,7 @@
 """The receiving half of the contactless UART: bits into bytes, parity, collisions, end of frame.
 
 Bytes reach the FIFO when their last bit has been on the air; the end of a frame is known one bit of
-silence later.
+silence later, and what was wrong in it is told then: a host that waits for ErrIRq may send at once.
 """
 
 from typing import TYPE_CHECKING
@@ -88,7 +88,8 @@ class Receiver:
         self._position = 0  # bits taken
         self._align = 0
         self._data_bits = 0  # of them data, RxAlign included
-        self._collided = False
+        self._collided = 0  # CollPos, counted from one
+        self._errors = 0
         self._held = bytearray()  # RxCRCEn: the last two bytes may be the CRC
         self._crc = PRESET_A
         self._bytes = 0
@@ -135,7 +136,7 @@ class Receiver:
         self._position += size
         trusted = self._to_fifo and not self._collided and not (first and self._align)
         if checked and trusted and parity_bit != parity(value):
-            self._core.error(reg.PARITY_ERR)
+            self._errors |= reg.PARITY_ERR
         self._deliver(value << (self._align if first else 0))
 
     def _decode(self, width: int, with_parity: bool) -> tuple[int, int]:
@@ -160,19 +161,13 @@ class Receiver:
         elif collisions:
             first = (collisions & -collisions).bit_length()
             if not self._collided:
-                self._note_collision(self._data_bits + first)
+                self._collided = self._data_bits + first
+                self._errors |= reg.COLL_ERR
                 if clear_after:
                     value &= (1 << first) - 1
         self._raw |= (value | parity_bit << width) << self._position
         self._data_bits += width
         return value, parity_bit
-
-    def _note_collision(self, position: int) -> None:
-        core = self._core
-        self._collided = True
-        core.error(reg.COLL_ERR)
-        if position <= COLL_POS_MOST:
-            core.r[reg.COLL] = core.r[reg.COLL] & reg.VALUES_AFTER_COLL | position & 0x1F
 
     def _deliver(self, value: int) -> None:
         self._bytes += 1
@@ -201,19 +196,22 @@ class Receiver:
             self._position = length
             last_bits = (left + (self._align if first else 0)) % 8
             if left == 8 and not self._collided:
-                core.error(reg.PARITY_ERR)  # the byte is whole, its parity bit never came
+                self._errors |= reg.PARITY_ERR  # the byte is whole, its parity bit never came
             self._deliver(value << (self._align if first else 0) & 0xFF)
         core.r[reg.CONTROL] = core.r[reg.CONTROL] & ~7 | last_bits
         if self._to_fifo and core.r[reg.RX_MODE] & reg.CRC_EN:
             self._check_crc(whole=last_bits == 0)
+        if self._errors:
+            core.error(self._errors)
+        if 0 < self._collided <= COLL_POS_MOST:
+            core.r[reg.COLL] = core.r[reg.COLL] & reg.VALUES_AFTER_COLL | self._collided & 0x1F
         self.state = STANDING
         self.due = None
         core.received(at_ns, Frame(self._raw, length))
 
     def _check_crc(self, whole: bool) -> None:
-        core = self._core
         if not whole or self._bytes < 3:
             for value in self._held:
-                core.receive_byte(value)
+                self._core.receive_byte(value)
         if not whole or self._bytes < 3 or self._crc:
-            core.error(reg.CRC_ERR)
+            self._errors |= reg.CRC_ERR

@@ -25,11 +25,11 @@ class _Poll:
     def modify(self, stream, eventmask):
         self._poll.modify(stream, eventmask)
 
-    def poll(self, timeout=-1, flags=0):
+    def poll(self, timeout=-1):
         end = _time.ticks_ms() + timeout
         left = timeout
         while True:
-            found = self._poll.poll(left, flags)
+            found = self._poll.poll(left)
             ready = [event for event in found if not _line.is_wake(event[0])]
             if len(ready) < len(found):
                 _line.drained()
