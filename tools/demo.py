@@ -4,12 +4,14 @@ With a terminal it takes commands; without one it plays a full round and exits 0
 """
 
 import asyncio
+import contextlib
+import io
 import json
-import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import aiomqtt
@@ -23,7 +25,6 @@ from firmware.access.light import COLOURS
 from tools.broker import Broker, BrokerError
 from tools.virtual.client import VirtualCharger, VirtualError
 
-TAPGATE = Path(sys.executable).parent / "tapgate"
 INSTALLATION, CHARGER = "garage", "left"
 OWNER, ANNA = "owner@example.org", "anna@example.org"
 CARDS = {"anna": "04a1b2c3d4e5f6", "owner": "5ad4e5f6", "unknown": "c0ffee42"}
@@ -62,22 +63,34 @@ class Refused(Exception):
     """A command that cannot be carried out; the text says why."""
 
 
+def tapgate(arguments: list[str]) -> tuple[int, str, str]:
+    """One `tapgate` command in this process: exit status, standard output, standard error."""
+    from tools.cli import main
+
+    out, error = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(error):
+        status = main(arguments)
+    return status, out.getvalue(), error.getvalue()
+
+
 class Portal:
-    """The operator's side, through its own command."""
+    """The operator's side, through its own commands, in a process that is started once."""
 
     def __init__(self, home: Path):
         self._home = home
+        self._process = ProcessPoolExecutor(1)
         self.people: dict[str, str] = {}  # token -> name
 
     async def __call__(self, *arguments: str):
-        child = await asyncio.create_subprocess_exec(
-            str(TAPGATE), "--home", str(self._home), *arguments, "--json",
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-        )  # fmt: skip
-        out, error = await child.communicate()
-        if child.returncode:
-            raise Refused(error.decode().strip())
+        status, out, error = await asyncio.get_running_loop().run_in_executor(
+            self._process, tapgate, ["--home", str(self._home), *arguments, "--json"]
+        )
+        if status:
+            raise Refused(error.strip())
         return json.loads(out)
+
+    def close(self) -> None:
+        self._process.shutdown()
 
     async def install(self, broker_url: str) -> Path:
         """An owner, a user and a charger. Returns the charger's config.json."""
@@ -345,6 +358,7 @@ async def run(broker: Broker, home: Path) -> None:
                 task.cancel()
     finally:
         await asyncio.to_thread(charger.stop)
+        portal.close()
 
 
 def main() -> int:

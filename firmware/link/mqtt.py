@@ -76,7 +76,7 @@ class Mqtt:
     on_ack(packet_id): a message of QoS 1 has arrived at the broker;
     on_oversized(topic: str | None, size: int): skipped, `size` bytes of payload;
     on_problem(kind: str, detail: str): kind is name, connect, tls, refused, timeout, closed,
-    protocol, subscribe, handler, memory or internal; beat(): at least ten times a second.
+    protocol, subscribe, handler, memory or internal; beat(): several times a second.
 
     `rng()` gives numbers from 0 up to 1. `connected`: the broker has accepted us. Raises ValueError
     for a `ca` that is none.
@@ -425,10 +425,10 @@ class Mqtt:
             self._problem("protocol", str(error))
         elif isinstance(error, DnsError):
             self._problem("name", str(error))
+        elif self._tls and not self.connected and _of_tls(error):
+            self._problem("tls", str(error).strip())
         elif isinstance(error, OSError):
             self._problem("connect", str(error))
-        elif isinstance(error, ValueError) and self._tls and not self.connected:
-            self._problem("tls", str(error).strip())
         else:
             sys.print_exception(error)
             self._problem("internal", repr(error))
@@ -438,6 +438,12 @@ class Mqtt:
             self._on_problem(kind, detail)
         except Exception as error:
             sys.print_exception(error)
+
+
+def _of_tls(error: Exception) -> bool:
+    """A certificate that is not right is a ValueError; what else TLS raises has negative codes."""
+    code = error.args[0] if error.args else None
+    return isinstance(error, ValueError) or (isinstance(code, int) and code < 0)
 
 
 def _later(one, other):

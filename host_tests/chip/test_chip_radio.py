@@ -307,6 +307,11 @@ def test_a_collision_beyond_32_bits_has_no_valid_position():
     assert desk.read(reg.COLL) & reg.COLL_POS_NOT_VALID
 
 
+def test_values_after_the_collision_are_cleared_within_its_byte_too():
+    desk = collide("0fefffff", "0fffffff")
+    assert desk.exchange(b"\x93\x20").data == bytes.fromhex("0f1f000000")
+
+
 def test_values_after_the_collision_are_cleared_or_kept():
     desk = collide("0f7fffff", "0fffffff")
     assert desk.exchange(b"\x93\x20").data == bytes.fromhex("0fff000000")

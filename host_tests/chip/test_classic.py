@@ -8,6 +8,7 @@ from host_tests.chip.desk import KEY, MS, Desk
 from tools.virtual.rc522 import MifareClassic
 from tools.virtual.rc522 import registers as reg
 from tools.virtual.rc522.access import encode
+from tools.virtual.rc522.air import Answer, Frame
 from tools.virtual.rc522.classic import (
     first_block,
     sector_of,
@@ -16,7 +17,7 @@ from tools.virtual.rc522.classic import (
     value_of,
 )
 from tools.virtual.rc522.crc import crc_a
-from tools.virtual.rc522.crypto1 import successor
+from tools.virtual.rc522.crypto1 import Crypto1, successor
 
 KEY_B = bytes.fromhex("b0b1b2b3b4b5")
 ACK, NAK_BUFFER_VALID, NAK = b"\x0a", b"\x00", b"\x04"
@@ -83,6 +84,35 @@ def test_a_wrong_key_meets_silence_and_drops_the_card():
     assert not reply.requests & reg.IDLE_IRQ  # without an answer it does not end itself
     assert not desk.crypto_on
     assert card.state == "IDLE"
+
+
+def test_a_wrong_proof_with_the_right_parity_meets_silence_too():
+    desk = Desk()
+    card = desk.card("deadbeef")
+    desk.reqa()
+    desk.select(card.number)
+    nonce = desk.command(b"\x60\x04").data
+    cipher = Crypto1(KEY)
+    for number, value in zip(card.number, nonce, strict=True):
+        cipher.stream(number ^ value)
+    first = cipher.encrypt(bytes(4), feed=True)
+    second = cipher.encrypt(successor(nonce, 65))
+    desk.write(reg.MF_RX, reg.PARITY_DISABLE)
+    reply = desk.exchange((first.bits | second.bits << 36).to_bytes(9, "little"))
+    assert reply.data == b""
+    assert card.state == "IDLE"
+
+
+def test_a_card_that_cannot_prove_the_key_is_a_protocol_error(monkeypatch):
+    desk = Desk()
+    card = desk.card("deadbeef")
+    monkeypatch.setattr(card, "_prove", lambda frame: Answer(Frame(0x123456789, 36)))
+    desk.reqa()
+    desk.select(card.number)
+    reply = desk.authenticate(card.number, 4)
+    assert reply.errors == reg.PROTOCOL_ERR
+    assert reply.requests & reg.IDLE_IRQ
+    assert not desk.crypto_on
 
 
 def test_too_few_parameters_are_a_protocol_error():
@@ -287,8 +317,9 @@ def test_contradicting_access_bits_block_the_sector():
     desk = Desk()
     card = desk.card("deadbeef")
     card.memory[112 + 6] ^= 0x01
-    desk.open_sector(card, 4)
-    assert desk.command(b"\x30\x04").data == NAK
+    for block in (4, 7):
+        desk.open_sector(card, 4)
+        assert desk.command(bytes([0x30, block])).data == NAK
 
 
 # Value blocks

@@ -1,8 +1,6 @@
 """A whole site for a test: broker, portal, and virtual chargers that run the real firmware."""
 
 import json
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,56 +8,59 @@ from pathlib import Path
 import pytest
 
 from tools.broker import Broker
+from tools.demo import tapgate
 from tools.virtual.client import VirtualCharger
 
-TAPGATE = Path(sys.executable).parent / "tapgate"
 ANNA = "04a1b2c3"
 OWNER = "04d4e5f6a7b8c9"
 STRANGER = "deadbeef"
 
 
 class Site:
-    """One installation: `tapgate(...)` runs the command as a user would and gives its JSON."""
+    """One installation: `tapgate(...)` runs a command and gives its JSON.
+
+    The owner and Anna have a card each, the stranger's is on no list.
+    """
 
     def __init__(self, home: Path, broker: Broker):
         self.home = home
         self.broker = broker
-
-    def run(self, *arguments: str) -> subprocess.CompletedProcess:
-        return subprocess.run(
-            [str(TAPGATE), "--home", str(self.home), *arguments],
-            capture_output=True,
-            text=True,
-            timeout=60,
-        )
-
-    def tapgate(self, *arguments: str):
-        done = self.run(*arguments, "--json")
-        assert done.returncode == 0, f"{arguments}: {done.stderr}{done.stdout}"
-        return json.loads(done.stdout)
-
-    def install(self, *chargers: str) -> None:
-        """An owner with a card, Anna with a card, and chargers; published."""
         self.tapgate(
-            "init", "--installation", "home", "--broker", self.broker.url, "--owner", "o@x.org",
-            *(("--ca", str(self.broker.ca)) if self.broker.ca else ()),
+            "init", "--installation", "home", "--broker", broker.url, "--owner", "o@x.org",
+            *(("--ca", str(broker.ca)) if broker.ca else ()),
         )  # fmt: skip
-        for name in chargers:
-            self.tapgate("charger", "add", name)
         self.tapgate("person", "add", "anna@x.org", "--name", "Anna")
         self.tapgate("grant", "anna@x.org", "--role", "user")
         self.tapgate("card", "add", "anna@x.org", "--number", ANNA, "--as", "hex")
         self.tapgate("card", "add", "o@x.org", "--number", OWNER, "--as", "hex")
+
+    def tapgate(self, *arguments: str):
+        status, out, error = tapgate(["--home", str(self.home), *arguments, "--json"])
+        assert status == 0, f"{arguments}: {error}{out}"
+        return json.loads(out)
+
+    def change(self, *arguments: str) -> None:
+        """A command that changes something, and out to the chargers."""
+        self.tapgate(*arguments)
         self.tapgate("publish")
 
-    def config(self, name: str) -> Path:
+    def add(self, name: str) -> None:
+        self.change("charger", "add", name)
+
+    def config(self, name: str, **changes) -> Path:
+        """The charger's config.json; `changes` are put into its section `broker`."""
         path = self.home / f"{name}.json"
         self.tapgate("charger", "config", name, "--out", str(path))
+        config = json.loads(path.read_text())
+        config["broker"].update(changes)
+        path.write_text(json.dumps(config))
         return path
 
-    def charger(self, name: str, flash: str = "", **options) -> VirtualCharger:
-        flash_path = self.home / (flash or f"{name}-flash")
-        return VirtualCharger.start(self.config(name), flash_path, **options)
+    def charger(self, name: str, **changes) -> VirtualCharger:
+        """Power it up; its flash is where it was left."""
+        return VirtualCharger.start(
+            self.config(name, **changes), self.home / f"{name}-flash", heap=400
+        )
 
     def status(self, name: str) -> dict:
         (entry,) = self.tapgate("status", name)
@@ -79,7 +80,24 @@ def wait(condition: Callable, within_s: float, what: str):
     raise AssertionError(f"not {what} within {within_s} s")
 
 
+@pytest.fixture(scope="module")
+def broker(micropython: str) -> Iterator[Broker]:
+    with Broker() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def site(broker: Broker, tmp_path_factory: pytest.TempPathFactory) -> Site:
+    """One installation for all tests of a file; each adds chargers of its own."""
+    return Site(tmp_path_factory.mktemp("site"), broker)
+
+
 @pytest.fixture
-def site(tmp_path: Path, micropython: str) -> Iterator[Site]:
-    with Broker() as broker:
-        yield Site(tmp_path, broker)
+def charger(site: Site, request: pytest.FixtureRequest) -> Iterator[VirtualCharger]:
+    """A charger of the test's own, restricted, its list in step; `charger.name` is its name."""
+    name = f"c{abs(hash(request.node.name)) % 10**8}"
+    site.add(name)
+    with site.charger(name) as running:
+        site.wait_in_step(name)
+        running.name = name
+        yield running

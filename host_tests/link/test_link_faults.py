@@ -248,6 +248,34 @@ def test_a_broker_that_is_away_is_asked_ever_less_often(micropython: str) -> Non
         charger.unblocked("no broker")
 
 
+@pytest.mark.parametrize("lasts", [True, False])
+def test_the_wait_grows_from_drop_to_drop_unless_the_link_lasted(
+    micropython: str, proxy: FaultProxy, lasts: bool
+) -> None:
+    options = QUICK | {"BACKOFF_MS": [100, 60_000], "LASTED_MS": 200 if lasts else 60_000}
+    with Program(micropython, "client", port=proxy.port, **options) as charger:
+        for _ in range(4):
+            charger.wait("connected")
+            time.sleep(0.45)
+            proxy.drop()
+            charger.wait("disconnected")
+        dropped = time.monotonic()
+        charger.wait("connected")
+        waited = time.monotonic() - dropped
+    # The first wait is 100 to 200 ms, the fourth 800 to 1600.
+    assert waited < 0.7 if lasts else waited > 0.75
+
+
+def test_a_message_for_which_there_is_no_memory_comes_again(charger: Program, peer: Peer) -> None:
+    charger.do("starve")
+    charger.facts()  # it has been told
+    peer.publish(TOPIC, "needs memory", retain=True)
+    charger.wait("problem", kind="memory")
+    charger.wait("connected")
+    charger.wait("message", payload="needs memory")
+    peer.publish(TOPIC, "", retain=True)
+
+
 def test_a_computer_that_does_not_answer_at_all(micropython: str) -> None:
     with socket.socket() as full:
         full.bind(("127.0.0.1", 0))

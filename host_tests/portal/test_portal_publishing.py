@@ -314,6 +314,14 @@ def test_rights_that_are_missing_are_not_taken_for_success(site, tmp_path):
 # --- several at once, and interrupted ---
 
 
+def test_every_connection_has_a_client_id_of_its_own(site, home):
+    from tools.portal import broker, database, installation
+
+    with database.reading(home) as session:
+        clients = {broker.access(installation.current(session)).client for _ in range(3)}
+    assert len(clients) == 3 and all(each.startswith("portal-home-") for each in clients)
+
+
 def test_publishers_take_turns(live, home, broker):
     with homes.publishing(home):
         with pytest.raises(Refusal, match="another 'tapgate publish'"), homes.publishing(home, 0.2):

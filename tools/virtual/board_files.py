@@ -1,5 +1,5 @@
-"""What a board is given before its first start: its config.json and the firmware as an installer puts it
-there, compiled to .mpy, because a board has no memory to spare for its own compiler."""
+"""What a board is given before its first start: its config.json, and the firmware as an installer
+puts it there, compiled to .mpy, because a board has no memory to spare for its own compiler."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """A virtual charger as an object: for tests, benches and whatever plays with one.
 
-    with VirtualCharger.start(config="config.json", flash="flash") as charger:
-        charger.do("plug")
-        charger.wait_for(lambda push: push.get("light") == [255, 180, 0], 1.0)
+with VirtualCharger.start(config="config.json", flash="flash") as charger:
+    charger.do("plug")
+    charger.wait_for(lambda push: push.get("light") == [255, 180, 0], 1.0)
 """
 
 from __future__ import annotations
@@ -140,7 +140,7 @@ class VirtualCharger(ControlClient):
             ("config", config), ("flash", flash), ("main", main), ("path", path), ("heap", heap)
         ):  # fmt: skip
             if value is not None:
-                command += [f"--{name}", os.fspath(value) if name != "heap" else str(value)]
+                command += [f"--{name}", str(value)]
         if serial:
             command.append("--serial")
         process = subprocess.Popen(

@@ -1,5 +1,5 @@
-"""The control port: one JSON object per line in, its answer out, and what happens at the hardware to
-everyone who listens."""
+"""The control port: one JSON object per line in, its answer out, and what happens at the hardware
+to everyone who listens."""
 
 from __future__ import annotations
 

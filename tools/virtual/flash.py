@@ -11,12 +11,10 @@ import contextlib
 import fcntl
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path, PurePosixPath
 
 from littlefs import LittleFS
-
-from tools import mpy
 
 BLOCK_BYTES = 4096
 BLOCKS = 512
@@ -109,7 +107,9 @@ class ImageFlash(_Locked):
         size = path.stat().st_size
         if size == 0 or size % BLOCK_BYTES:
             self.close()
-            raise FlashError(f"{path}: {size} bytes is no whole number of {BLOCK_BYTES}-byte blocks")
+            raise FlashError(
+                f"{path}: {size} bytes is no whole number of {BLOCK_BYTES}-byte blocks"
+            )
         self.blocks = size // BLOCK_BYTES
         self._file = os.open(path, os.O_RDWR)
         self.reads = self.programs = self.erases = 0

@@ -266,7 +266,7 @@ class _Datagrams(asyncio.DatagramProtocol):
 
 
 async def answer_dns(query: bytes, look_up: Callable) -> bytes | None:
-    """One question of type A (RFC 1035 4.1), answered as a resolver would; None for what is none."""
+    """One question of type A (RFC 1035 4.1), answered as a resolver would; else None."""
     if len(query) < 17 or query[2] & 0x80 or query[4:6] != b"\0\1":
         return None
     labels, at = [], 12

@@ -132,8 +132,12 @@ class Life:
                 os.close(descriptor)
         self.pid = self.process.pid
         self.requests = Requests(power.world, self, read_requests, write_replies)
-        self.requests.on_end = lambda: power.loop.call_soon_threadsafe(power.ended, self)
+        self.requests.on_end = self._ended
         self.requests.thread.start()
+
+    def _ended(self) -> None:
+        """In the thread of the requests: the process is gone."""
+        self._power.loop.call_soon_threadsafe(self._power.ended, self)
 
     # asked by the board
 
@@ -260,7 +264,7 @@ class Watchdog:
 
 
 class Power:
-    """Called with the world's lock held, from any thread; lives begin and are buried in the loop."""
+    """Called with the world's lock held, from any thread; lives begin and end in the loop."""
 
     def __init__(
         self,
@@ -296,9 +300,9 @@ class Power:
     def command(self, descriptors: tuple[int, ...]) -> list[str]:
         heap = self.program.heap_bytes + HARDWARE_BYTES
         inspect = ["-i"] if self.console.repl else []
-        start = str(BOARD_DIR / "start.py")
+        start = [str(BOARD_DIR / "start.py"), str(BOARD_DIR)]
         numbers = [str(descriptor) for descriptor in descriptors]
-        return [self._micropython, "-X", f"heapsize={heap}", *inspect, start, str(BOARD_DIR)] + numbers
+        return [self._micropython, "-X", f"heapsize={heap}", *inspect, *start, *numbers]
 
     # supply and resets
 

@@ -112,13 +112,9 @@ class Requests:
                 if op == wire.DRIVE:
                     pins.drive(data[at + 1], data[at + 2])
                     at += 3
-                elif op == wire.SPI_EXCHANGE:
-                    stop = at + 3 + data[at + 1] + (data[at + 2] << 8)
-                    self._reply(world.chip.exchange(data[at + 3 : stop]))
-                    at = stop
                 elif op == wire.SPI:
                     stop = at + 3 + data[at + 1] + (data[at + 2] << 8)
-                    world.chip.exchange(data[at + 3 : stop])
+                    self._reply(world.chip.exchange(data[at + 3 : stop]))
                     at = stop
                 elif op == wire.READ:
                     self._reply(bytes((pins.read(data[at + 1]),)))

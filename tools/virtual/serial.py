@@ -1,10 +1,10 @@
 """The board on a cable: a pseudo terminal that carries its console, REPL and raw REPL.
 
 The interpreter's own REPL does the talking. In between are two lines: the outer one is what a
-program such as mpremote opens, the inner one is the interpreter's terminal, whose mode tells whether
-it reads a command or runs a program. What the bridge adds is what a board's UART and reset do:
-Ctrl-C interrupts a program, a soft reset comes back in the REPL mode it was left in, line feeds gain
-their carriage return, and output that nobody listens to is lost.
+program such as mpremote opens, the inner one is the interpreter's terminal, whose mode tells
+whether it reads a command or runs a program. What the bridge adds is what a board's UART and reset
+do: Ctrl-C interrupts a program, a soft reset comes back in the REPL mode it was left in, line feeds
+gain their carriage return, and output that nobody listens to is lost.
 """
 
 from __future__ import annotations
@@ -234,7 +234,7 @@ class SerialLine:
             self._release(0)
 
     def _release(self, until_s: float) -> None:
-        """What was typed after a Ctrl-C arrives when the prompt is there: entering it drops input."""
+        """What was typed after a Ctrl-C waits for the prompt, which drops what came before it."""
         if self._closed:
             return
         if not self._at_prompt() and self._loop.time() < until_s:

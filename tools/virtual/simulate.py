@@ -163,7 +163,11 @@ def _nvs(flash: str | os.PathLike[str] | None) -> Nvs:
 async def _time_passes(world: World, loop: asyncio.AbstractEventLoop) -> AsyncIterator[None]:
     """Lets what is due in the world happen in its time."""
     earlier = asyncio.Event()
-    world.schedule.on_earlier = lambda: loop.call_soon_threadsafe(earlier.set)
+
+    def wake() -> None:
+        loop.call_soon_threadsafe(earlier.set)
+
+    world.schedule.on_earlier = wake
 
     async def pass_time() -> None:
         while True:

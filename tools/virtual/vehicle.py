@@ -1,8 +1,8 @@
 """The vehicle at the end of the cable: a contact in the plug, and the pilot line of IEC 61851-1.
 
-Pilot: the charger drives ±12 V through 1 kΩ, steady or as a 1 kHz square wave; the vehicle loads the
-positive half with its resistors (state B 9 V, state C 6 V) behind a diode, so that the negative
-half stays at -12 V. The vehicle closes its second resistor when it wants energy and sees the wave.
+Pilot: the charger drives ±12 V through 1 kΩ, steady or as a 1 kHz square wave; the vehicle loads
+the positive half with its resistors (state B 9 V, state C 6 V) behind a diode, so that the negative
+half stays at -12 V. It closes its second resistor when it wants energy and sees the wave.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """The charger's link alone, under MicroPython, told what to do on standard input.
 
 The first line is a JSON object of options, those of `Mqtt` and some more (`port` is needed); each
-further line is an order (`do`: publish, subscribe, unsubscribe, shout, names, network, facts,
-close). It prints one JSON object per line: what the link reported, and to `facts` the longest time
-for which a task that wants to run every 5 ms did not run since the last `facts`.
+further line is an order (`do`: publish, subscribe, unsubscribe, shout, starve, names, network,
+facts, close). It prints one JSON object per line: what the link reported, and to `facts` the
+longest time for which a task that wants to run every 5 ms did not run since the last `facts`.
 """
 
 import asyncio
@@ -175,6 +175,8 @@ class Client:
             tell("unsubscribed", taken=self.mqtt.unsubscribe(order["topic"]))
         elif what == "shout":
             self.shouting = order["size"]
+        elif what == "starve":
+            self.starve()
         elif what == "names":
             names_lead_to(order["addresses"])
         elif what == "network":
@@ -195,6 +197,17 @@ class Client:
             self.beats = 0
         elif what == "close":
             self.mqtt.close()
+
+    def starve(self):
+        """The next message finds no memory."""
+        inbox = self.mqtt._inbox
+
+        def read(count):
+            inbox.read = reading
+            raise MemoryError("no memory for it")
+
+        reading = inbox.read
+        inbox.read = read
 
     async def obey(self):
         poll = select.poll()

@@ -63,8 +63,6 @@ class PWM:
         if not self._on:
             raise RuntimeError("PWM is inactive")
         duty = min(self._duty, 65535)
-        if duty == 65535 or self._duty == 65536:
-            duty = 65535
         if self._invert:
             duty = 65535 - duty
         packet = self._packet

@@ -1,4 +1,4 @@
-"""Which peripheral holds which pin, so that two of them on one pin are an error and not a riddle."""
+"""Which peripheral holds which pin: two of them on one pin are an error and not a riddle."""
 
 FLASH_PINS = (6, 7, 8, 9, 10, 11)
 INPUT_ONLY = (34, 35, 36, 37, 38, 39)

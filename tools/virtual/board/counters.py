@@ -36,8 +36,20 @@ class PCNT:
             self.init(**keywords)
 
     def init(
-        self, *, channel=0, pin=None, rising=None, falling=None, mode_pin=None, mode_low=None,
-        mode_high=None, filter=None, min=None, max=None, threshold0=None, threshold1=None,
+        self,
+        *,
+        channel=0,
+        pin=None,
+        rising=None,
+        falling=None,
+        mode_pin=None,
+        mode_low=None,
+        mode_high=None,
+        filter=None,
+        min=None,
+        max=None,
+        threshold0=None,
+        threshold1=None,
         value=None,
     ):
         if channel not in (0, 1):
@@ -49,7 +61,11 @@ class PCNT:
         if pin is not None:
             self._set["pin"] = _pin_number(pin)
         for name, given in (
-            ("rising", rising), ("falling", falling), ("filter", filter), ("min", min), ("max", max)
+            ("rising", rising),
+            ("falling", falling),
+            ("filter", filter),
+            ("min", min),
+            ("max", max),
         ):
             if given is not None:
                 self._set[name] = given

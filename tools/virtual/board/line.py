@@ -17,6 +17,7 @@ fill = 2  # bytes of frame in use, its length field included
 _write = _readinto = None
 _torn = False  # a request was interrupted (Ctrl-C) before its reply was read
 _short = bytearray(16)
+_unread = bytearray(wire.SPI_CHUNK)
 
 _handlers = [None] * 8  # event kind -> function(number)
 lost = 0  # events that found the scheduler's queue full, as on the board
@@ -68,13 +69,13 @@ def flush():
 
 def spi(out, offset, count, into, fixed):
     """One SPI operation of count bytes: out[offset:] or, if out is None, the byte `fixed` again
-    and again. Waits for the bytes that come back if `into` is a buffer."""
+    and again. The bytes that come back go into `into`, or nowhere if that is None."""
     global fill, _torn
     if _torn:
         resync()
     f = frame
     at = fill
-    f[at] = wire.SPI if into is None else wire.SPI_EXCHANGE
+    f[at] = wire.SPI
     f[at + 1] = count & 255
     f[at + 2] = count >> 8
     at += 3
@@ -94,13 +95,11 @@ def spi(out, offset, count, into, fixed):
     f[0] = (at - 2) & 255
     f[1] = (at - 2) >> 8
     fill = 2
-    if into is None:
-        _write(f, at)
-    else:
-        _torn = True
-        _write(f, at)
-        _readinto(into, count)
-        _torn = False
+    into = into or _unread
+    _torn = True
+    _write(f, at)
+    _readinto(into, count)
+    _torn = False
 
 
 def ask(packet, size, into, count):

@@ -1,4 +1,5 @@
-"""`sys`, `gc` and `micropython` as on an ESP32: built in and not importable from a file, so objects stand in."""
+"""`sys`, `gc` and `micropython` as on an ESP32. They are built in, and a file of their name would
+not be found: objects stand in."""
 
 from collections import namedtuple
 

@@ -4,7 +4,9 @@ import claims
 import line
 import wire
 
-select_pin = None  # chip-select of the reader as wired in the world: its edges ride with the SPI data
+select_pin = (
+    None  # chip-select of the reader as wired in the world: its edges ride with the SPI data
+)
 _pins = {}
 
 

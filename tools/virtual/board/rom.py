@@ -3,19 +3,18 @@ measured out, then boot.py and main.py, and after them the REPL's turn."""
 
 import gc
 import io
-import machine
 import os
 import select
 import socket
 import sys
 import time
 
-import micropython
-import vfs
-
 import block_device
 import line
 import lone_modules
+import machine
+import micropython
+import vfs
 import wire
 
 _PRIVATE = (
@@ -66,38 +65,26 @@ def _power_up(namespace, descriptors):
 
 
 def _load_modules(folder):
+    """The stand-ins take the names of the built-in modules, old spellings included."""
     sys.path[:] = [folder] + sys.path
-    for name in ("time", "select", "os", "socket"):  # these shadow built-in ones
+    loaded = {}
+    for name in ("time", "select", "os", "socket", "machine", "esp32", "neopixel", "network"):
         sys.modules.pop(name, None)
-    import select as _select
-    import socket as _socket
-    import time as _time
-
-    import os as _os
-
-    sys.modules["os"] = sys.modules["uos"] = _os
-    import esp32
-    import machine as _machine
-    import neopixel
-    import network
-    import ntptime
-    import spi
-
-    import pin
-
-    _time._set_clock(_facts["rtc_s"])
-    spi.wiring.update(_facts["reader"])
-    pin.select_pin = _facts["reader"]["cs"]
-    _machine._cause = _facts["cause"]
-    _machine._unique_id = bytes(_facts["unique_id"])
-    network._line_mac = bytes(_facts["unique_id"])
-    sys.modules.update({"utime": _time, "uselect": _select, "usocket": _socket})
-    sys.modules.update({"umachine": _machine})
-    _os._directory_flash = _facts["flash"]["kind"] == "directory"
+        loaded[name] = sys.modules[name] = __import__(name)
+    for name in ("time", "select", "os", "socket", "machine"):
+        sys.modules["u" + name] = loaded[name]
+    __import__("ntptime")
+    reader = _facts["reader"]
+    __import__("spi").wiring.update(reader)
+    __import__("pin").select_pin = reader["cs"]
+    loaded["time"]._set_clock(_facts["rtc_s"])
+    loaded["machine"]._cause = _facts["cause"]
+    loaded["machine"]._unique_id = loaded["network"]._mac = bytes(_facts["unique_id"])
+    loaded["os"]._directory_flash = _facts["flash"]["kind"] == "directory"
     if _facts["frozen"]:  # what stock firmware carries in its flash: umqtt.simple
         sys.path[:] = [_facts["frozen"]]
         try:
-            import umqtt.simple
+            __import__("umqtt.simple")
         except ImportError:
             print("virtual board: no umqtt.simple in", _facts["frozen"])
 

@@ -1,4 +1,10 @@
-"""machine.SPI and machine.SoftSPI, wired to the reader as the world says."""
+"""machine.SPI and machine.SoftSPI, wired to the reader as the world says.
+
+A transfer takes as long as on the board: drivers of others rely on that without knowing, where they
+talk to a chip that is still waking up.
+"""
+
+from time import sleep_us, ticks_us
 
 import claims
 import line
@@ -10,6 +16,11 @@ wiring = {}  # sck, mosi, miso, cs: pin numbers of the reader
 _DEFAULTS = {1: (14, 13, 12), 2: (18, 23, 19)}
 _READER_HZ = 10_000_000  # MFRC522 data sheet 8.1.2: SPI up to 10 Mbit/s
 _buses = {}
+
+# One call of an ESP32's spi_device_transmit, without its bits; a call of the bit-banging loop.
+_HARD_CALL_US = 26
+_SOFT_CALL_US = 8
+_SLEEP_US = 100  # what a sleep may be late; less than that is waited for awake
 
 
 class _Bus:
@@ -37,6 +48,8 @@ class _Bus:
             claims.claim(number, name)
         self._pins = pins
         self._baudrate = baudrate
+        self._call_us = _SOFT_CALL_US if name == "SoftSPI" else _HARD_CALL_US
+        self._byte_ns = 8_000_000_000 // baudrate
         self._form = (polarity, phase, firstbit)
         self._on = True
         self._wired = pins == (wiring["sck"], wiring["mosi"], wiring["miso"])
@@ -48,7 +61,7 @@ class _Bus:
             claims.release(number, self._name)
 
     def _check(self):
-        """True: the reader is at the other end. What would fail in silence on a board is an error."""
+        """True: the reader is at the other end. What a board would fail in silence is an error."""
         if not self._on:
             raise OSError("%s: deinitialised" % self._name)
         if not self._wired:
@@ -67,18 +80,23 @@ class _Bus:
         return True
 
     def _transfer(self, out, fixed, into):
+        start_us = ticks_us()
         count = len(into) if out is None else len(out)
         if not self._check():
             if into is not None:
                 for i in range(count):
                     into[i] = 0
-            return
-        if count <= SPI_CHUNK:
+        elif count <= SPI_CHUNK:
             line.spi(out, 0, count, into, fixed)
-            return
-        for at in range(0, count, SPI_CHUNK):
-            part = min(SPI_CHUNK, count - at)
-            line.spi(out, at, part, into and memoryview(into)[at : at + part], fixed)
+        else:
+            for at in range(0, count, SPI_CHUNK):
+                part = min(SPI_CHUNK, count - at)
+                line.spi(out, at, part, into and memoryview(into)[at : at + part], fixed)
+        end_us = start_us + self._call_us + count * self._byte_ns // 1000
+        if end_us - ticks_us() > 2 * _SLEEP_US:
+            sleep_us(end_us - ticks_us() - _SLEEP_US)
+        while ticks_us() < end_us:
+            pass
 
     def write(self, buf):
         self._transfer(buf if isinstance(buf, (bytes, bytearray)) else memoryview(buf), 0, None)
@@ -116,8 +134,17 @@ class SPI(_Bus):
         return _buses[id]
 
     def __init__(
-        self, id, baudrate=500000, *, polarity=0, phase=0, bits=8, firstbit=0,
-        sck=None, mosi=None, miso=None,
+        self,
+        id,
+        baudrate=500000,
+        *,
+        polarity=0,
+        phase=0,
+        bits=8,
+        firstbit=0,
+        sck=None,
+        mosi=None,
+        miso=None,
     ):
         given = (sck, mosi, miso)
         self._id = id
@@ -128,16 +155,32 @@ class SPI(_Bus):
         self._set_up("SPI(%d)" % id, baudrate, polarity, phase, bits, firstbit, numbers)
 
     def init(
-        self, baudrate=None, *, polarity=None, phase=None, bits=8, firstbit=None,
-        sck=None, mosi=None, miso=None,
+        self,
+        baudrate=None,
+        *,
+        polarity=None,
+        phase=None,
+        bits=8,
+        firstbit=None,
+        sck=None,
+        mosi=None,
+        miso=None,
     ):
         _again(self, baudrate, polarity, phase, bits, firstbit, (sck, mosi, miso))
 
 
 class SoftSPI(_Bus):
     def __init__(
-        self, baudrate=500000, *, polarity=0, phase=0, bits=8, firstbit=0,
-        sck=None, mosi=None, miso=None,
+        self,
+        baudrate=500000,
+        *,
+        polarity=0,
+        phase=0,
+        bits=8,
+        firstbit=0,
+        sck=None,
+        mosi=None,
+        miso=None,
     ):
         given = (sck, mosi, miso)
         if None in given:
@@ -148,8 +191,16 @@ class SoftSPI(_Bus):
         self._set_up("SoftSPI", baudrate, polarity, phase, bits, firstbit, numbers)
 
     def init(
-        self, baudrate=None, *, polarity=None, phase=None, bits=8, firstbit=None,
-        sck=None, mosi=None, miso=None,
+        self,
+        baudrate=None,
+        *,
+        polarity=None,
+        phase=None,
+        bits=8,
+        firstbit=None,
+        sck=None,
+        mosi=None,
+        miso=None,
     ):
         _again(self, baudrate, polarity, phase, bits, firstbit, (sck, mosi, miso))
 
@@ -164,7 +215,6 @@ def _again(bus, baudrate, polarity, phase, bits, firstbit, given):
         bits,
         firstbit0 if firstbit is None else firstbit,
         tuple(
-            before if one is None else pin.number_of(one)
-            for one, before in zip(given, bus._pins)
+            before if one is None else pin.number_of(one) for one, before in zip(given, bus._pins)
         ),
     )

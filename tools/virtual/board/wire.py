@@ -8,21 +8,20 @@ records of two bytes: kind, number.
 
 # operations: name = code        payload                          reply
 DRIVE = 1  #                     pin u8, level u8                 -
-SPI = 2  #                       n u16, n bytes                   -
-SPI_EXCHANGE = 3  #              n u16, n bytes                   n bytes
-READ = 4  #                      pin u8                           u8 level
-MODE = 5  #                      pin u8, mode u8, pull u8         -
-PWM = 6  #                       pin u8, duty u16, freq u32       -
-ADC = 7  #                       pin u8                           u32 microvolts at the pin
-BITSTREAM = 8  #                 pin u8, n u16, n bytes           -
-FEED = 9  #                      -                                -
-HEAP = 10  #                     in use u32                       -
-CALL = 11  #                     n u32, JSON [name, arguments…]   u32 length, JSON [true, result]
+SPI = 2  #                       n u16, n bytes                   n bytes
+READ = 3  #                      pin u8                           u8 level
+MODE = 4  #                      pin u8, mode u8, pull u8         -
+PWM = 5  #                       pin u8, duty u16, freq u32       -
+ADC = 6  #                       pin u8                           u32 microvolts at the pin
+BITSTREAM = 7  #                 pin u8, n u16, n bytes           -
+FEED = 8  #                      -                                -
+HEAP = 9  #                     in use u32                       -
+CALL = 10  #                     n u32, JSON [name, arguments…]   u32 length, JSON [true, result]
 #                                                                 or [false, error type, text]
-BLOCK_READ = 12  #               block u32, offset u32, n u32     n bytes
-BLOCK_PROGRAM = 13  #            block u32, offset u32, n u16, …  u8 0
-BLOCK_ERASE = 14  #              block u32                        u8 0
-SYNC = 15  #                     nonce 8 bytes                    the nonce
+BLOCK_READ = 11  #               block u32, offset u32, n u32     n bytes
+BLOCK_PROGRAM = 12  #            block u32, offset u32, n u16, …  u8 0
+BLOCK_ERASE = 13  #              block u32                        u8 0
+SYNC = 14  #                     nonce 8 bytes                    the nonce
 
 # pin modes and pulls as they stand in MODE
 MODE_OFF, MODE_IN, MODE_OUT, MODE_OPEN_DRAIN = 0, 1, 3, 7

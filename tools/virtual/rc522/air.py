@@ -80,22 +80,15 @@ def take_apart(frame: Frame) -> Received:
     return Received(bytes(data), Frame(bits & ((1 << length) - 1), length), intact)
 
 
-def with_split_byte(value_bits: int, length: int) -> Frame:
-    """The last `length` bits of a run of bytes, each byte's end with parity (14443-3, 6.2.3.3).
+def from_bit(data: bytes, known: int) -> Frame:
+    """`data` without its first `known` bits, parity after each byte's end (14443-3, 6.2.3.3).
 
-    The first group may be the end of a byte whose beginning the reader sent. Its parity bit covers
-    what is sent here; readers ignore it.
+    The reader sent the beginning of a split byte; the parity bit after its end covers the whole
+    byte, so that a reader must not check it against the bits that it received.
     """
-    out = position = 0
-    first = length % 8 or 8
-    while length:
-        size = first if position == 0 else 8
-        group = value_bits & ((1 << size) - 1)
-        out |= (group | _PARITY[group] << size) << position
-        position += size + 1
-        value_bits >>= size
-        length -= size
-    return Frame(out, position)
+    whole, rest = divmod(known, 8)
+    bits, length = standard_frame(data[whole:])
+    return Frame(bits >> rest, length - rest)
 
 
 class Superposition(NamedTuple):

@@ -6,7 +6,7 @@ do once selected is its subclass's.
 
 import random
 
-from tools.virtual.rc522.air import Answer, Frame, standard_frame, take_apart, with_split_byte
+from tools.virtual.rc522.air import Answer, Frame, from_bit, standard_frame, take_apart
 from tools.virtual.rc522.crc import crc_a
 
 REQA = Frame(0x26, 7)
@@ -126,7 +126,7 @@ class Card:
         bits = int.from_bytes(own, "little")
         if bits & ((1 << known) - 1) != asked:
             return self.drop()
-        return Answer(with_split_byte(bits >> known, 40 - known))
+        return Answer(from_bit(own, known))
 
     def _selected(self, data: bytes, rest: Frame, own: bytes, last: bool) -> Answer | None:
         if rest.length or data[2:7] != own or data[7:] != crc_a(data[:7]):

@@ -402,7 +402,7 @@ class Core:
             if value & reg.T_START_NOW and self.running:
                 self._start_timer(at_ns)
         elif address == reg.STATUS2:
-            if not value & reg.CRYPTO1_ON and self._authentication is None:
+            if not value & reg.CRYPTO1_ON:
                 self.cipher = None
         elif address == reg.TX_CONTROL:
             self._drive_antenna(at_ns)

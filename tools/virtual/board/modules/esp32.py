@@ -3,7 +3,7 @@
 import binascii as _binascii
 
 import line as _line
-from counters import PCNT
+from counters import PCNT  # noqa: F401
 
 HEAP_EXEC = 1
 HEAP_DATA = 4

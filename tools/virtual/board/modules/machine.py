@@ -5,11 +5,12 @@ import time as _time
 import _native_machine as _native
 import line as _line
 import wire as _wire
-from analog import ADC, PWM
-from counters import Counter
-from pin import Pin, Signal, number_of as _number_of
-from spi import SPI, SoftSPI
-from timers import RTC, WDT, Timer
+from analog import ADC, PWM  # noqa: F401
+from counters import Counter  # noqa: F401
+from pin import Pin, Signal  # noqa: F401
+from pin import number_of as _number_of
+from spi import SPI, SoftSPI  # noqa: F401
+from timers import RTC, WDT, Timer  # noqa: F401
 
 PWRON_RESET = 1
 HARD_RESET = 2

@@ -134,9 +134,23 @@ class WLAN:
             raise TypeError("either pos or kw args are allowed")
         if values:
             allowed = (
-                "mac", "ssid", "essid", "channel", "hidden", "security", "authmode", "key",
-                "password", "hostname", "dhcp_hostname", "reconnects", "txpower", "pm",
-                "max_clients", "protocol", "bandwidth",
+                "mac",
+                "ssid",
+                "essid",
+                "channel",
+                "hidden",
+                "security",
+                "authmode",
+                "key",
+                "password",
+                "hostname",
+                "dhcp_hostname",
+                "reconnects",
+                "txpower",
+                "pm",
+                "max_clients",
+                "protocol",
+                "bandwidth",
             )
             for name in values:
                 if name not in allowed:
@@ -146,7 +160,7 @@ class WLAN:
         if len(names) != 1:
             raise TypeError("can query only one param")
         if names[0] == "mac":
-            return _line_mac
+            return _mac
         if names[0] in ("ssid", "essid"):
             return self._ssid
         if names[0] in ("hostname", "dhcp_hostname"):
@@ -156,7 +170,7 @@ class WLAN:
         return self._settings[names[0]]
 
 
-_line_mac = bytes(6)
+_mac = bytes(6)
 
 
 def hostname(name=None):

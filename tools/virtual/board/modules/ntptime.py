@@ -22,8 +22,9 @@ def time():
 
 
 def settime():
-    import machine
     import time as clock
+
+    import machine
 
     moment = clock.gmtime(time())
     machine.RTC().datetime(moment[:3] + (moment[6] + 1,) + moment[3:6] + (0,))

@@ -1,7 +1,7 @@
 """`time` as on an ESP32: epoch 2000, whole seconds, UTC only, sleeps that let interrupts run.
 
-The ticks are the interpreter's own, because asyncio's task queue, written in C, counts in them: they
-begin at some value and wrap far later than the board's 2**30.
+The ticks are the interpreter's own, because asyncio's task queue, written in C, counts in them:
+they begin at some value and wrap far later than the board's 2**30.
 """
 
 import _native_time as _native
