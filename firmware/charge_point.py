@@ -16,6 +16,8 @@ from firmware.access.words import RANDOM_NUMBER
 TICK_MS = const(100)
 _UNREADABLE = ("unreadable",)
 _TICK = ("tick",)
+_NO_START = (None, 0, None)  # time, mWh, minutes since 2024
+_NOBODY = (None, 0, None, None)  # a session's holder: token, group, role, by
 
 
 class ChargePoint:
@@ -23,8 +25,7 @@ class ChargePoint:
 
     `tokens`, `allowlist`: from a card's number to its entry (DESIGN sections 5 and 6). `settings`:
     values by name. `record(event, fields)` takes what the operator is to know; `changed()` says
-    , `enrolled(token)`,
-    `enrol_failed(why)` and `declined(event, state)` carry out what is not this one's to do.
+    that the state message would read differently now.
     """
 
     def __init__(self, board, tokens, allowlist, settings, clock, record, changed):
@@ -81,7 +82,7 @@ class ChargePoint:
         """One event of `firmware.access.session`. Returns why it was declined, or None."""
         before = self.session
         self.outcome = None
-        self.session, effects = rules.step(before, event, ticks_ms())
+        self.session, effects = rules.step(before, event, ticks_ms())  # pyright: ignore[reportArgumentType]
         for effect in effects:
             self._effects[effect[0]](*effect[1:])
         if self.session is not before:
@@ -126,12 +127,13 @@ class ChargePoint:
         """The session that runs, for the state message; None when there is none."""
         if self._started is None:
             return None
-        holder = self.session.holder
+        start, mwh, _ = self._started
+        token, _, role, _ = self.session.holder or _NOBODY
         return {
-            "token": _hex(holder[0]) if holder is not None else None,
-            "role": holder[2] if holder is not None else None,
-            "start": self._started[0],
-            "wh": self._energy_wh(),
+            "token": _hex(token),
+            "role": role,
+            "start": start,
+            "wh": (self._meter.mwh - mwh) // 1_000,
         }
 
     # Effects.
@@ -146,12 +148,14 @@ class ChargePoint:
         self._light.overlay(name, ticks_ms())
 
     def _session_record(self, event, fields):
-        fields["token"] = _hex(fields["token"]) if fields.get("token") is not None else None
+        if "token" in fields:
+            fields["token"] = _hex(fields["token"])
         if event == "session_started":
             self._started = (self._clock.exact(), self._meter.mwh, self._clock.minutes())
         elif event == "session_ended":
-            fields["start"], fields["end"] = self._started[0], self._clock.exact()
-            fields["wh"] = self._energy_wh()
+            start, mwh, _ = self._started or _NO_START
+            fields["start"], fields["end"] = start, self._clock.exact()
+            fields["wh"] = (self._meter.mwh - mwh) // 1_000
             self._started = None
         self._record(event, fields)
 
@@ -196,9 +200,6 @@ class ChargePoint:
         if fault is not None:
             self.happened(("fault", fault))
 
-    def _energy_wh(self):
-        return (self._meter.mwh - self._started[1]) // 1_000
-
 
 def _hex(token):
-    return binascii.hexlify(token).decode()
+    return None if token is None else binascii.hexlify(token).decode()

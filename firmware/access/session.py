@@ -41,11 +41,13 @@ The contactor, the offer and the self-test follow the state alone (`_outputs`): 
 can close the contactor anywhere but in `charging`.
 """
 
+import sys
 from collections import namedtuple
 
 from micropython import const
 
 from firmware.access.light import overlay_for
+from firmware.access.table import TABLE
 from firmware.access.verdict import in_force, may_stop
 from firmware.access.words import (
     ACCEPTED,
@@ -71,124 +73,10 @@ LIMIT_MS = {
 }
 ENROL_MAX_S = const(600)
 
-# Where a line does not name its next state.
-_STAY = "(stay)"  # the same state
-_GO = "(go)"  # `charging` if the vehicle asks for energy, else `authorised`
-_REST = "(rest)"  # where the facts lead by themselves, see `_rest`
-
-# One line per (state, event, condition); where several fit, the first. "*" is every state, for what
-# no line of the state itself takes. A text, because on the board that is a third of the memory.
-#
-# Cards, by what they are to the session: `own` the one that started it, `group` of the same group,
-# `owner`, `service`, `other` of anyone else approved, `any` of these; `refused` has no right;
-# `early` comes within SETTLE_MS of a tap that did something; `new` and `random` while enrolling.
-TABLE = """
-# state              event                  condition  next           effects
-
-# No vehicle.
-available            plugged                open       (go)           start
-available            plugged                -          awaiting       -
-available            owner_card,other_card  -          preauthorised  take,accepted,limit:plug_in
-available            authorise              -          preauthorised  take,accepted,limit:plug_in
-preauthorised        plugged                in_time    (go)           start
-preauthorised        plugged                -          (rest)         -
-preauthorised        own_card               -          available      accepted
-preauthorised        group_card,owner_card  -          preauthorised  take,accepted,limit:plug_in
-preauthorised        other_card             -          preauthorised  take,accepted,limit:plug_in
-preauthorised        authorise              -          preauthorised  take,accepted,limit:plug_in
-preauthorised        time_out               -          available      -
-preauthorised        stop,withdrawn         -          available      -
-
-# A vehicle that waits.
-awaiting,checking    unplugged              -          available      -
-awaiting,checking    opened                 -          (go)           start
-awaiting,finished    owner_card,other_card  -          (go)           take,accepted,start
-awaiting,finished    service_card           may_start  (go)           take,accepted,start
-awaiting,finished    service_card           -          (stay)         refuse
-awaiting,finished    authorise              -          (go)           take,accepted,start
-checking             time_out               -          awaiting       -
-checking             any_card               -          (stay)         refuse:ConcurrentTx
-
-# A session that runs.
-authorised           asks                   -          charging       -
-charging             rests                  -          authorised     -
-authorised,charging  unplugged              -          available      end:unplugged
-authorised,charging  own_card               -          finished       end:card,accepted
-authorised,charging  group_card             -          finished       end:group,accepted
-authorised,charging  owner_card             -          finished       end:owner,accepted
-authorised,charging  service_card           -          finished       end:service,accepted
-authorised,charging  other_card             anonymous  (stay)         accepted
-authorised,charging  other_card             -          (stay)         refuse:ConcurrentTx
-authorised,charging  refused_card           -          (stay)         refuse:ConcurrentTx
-authorised,charging  stop                   -          finished       end
-authorised,charging  withdrawn              held       finished       end:withdrawn
-authorised,charging  disabled               -          unavailable    end:unavailable
-
-# The session over, the vehicle still there.
-finished             unplugged              -          available      -
-
-# The next card is registered.
-available,awaiting   enrol                  -          enrolling      limit:enrol
-enrolling            enrol                  -          enrolling      limit:enrol
-enrolling            new_card               -          (rest)         enrolled
-enrolling            random_card            -          (rest)         refuse,unenrolled:RandomNumber
-enrolling            time_out               -          (rest)         unenrolled:time_out
-enrolling            cancel_enrol           -          (rest)         unenrolled:cancelled
-enrolling            disabled               -          unavailable    unenrolled:unavailable
-enrolling            fault                  -          faulted        unenrolled:fault,fault
-
-# Self-test.
-available            service_card           -          service        accepted,limit:selftest
-available            selftest_on            -          service        limit:selftest
-preauthorised        service_card           -          service        accepted,limit:selftest
-preauthorised        selftest_on            -          service        limit:selftest
-unavailable,faulted  service_card           vacant     service        accepted,limit:selftest
-unavailable,faulted  selftest_on            vacant     service        limit:selftest
-service              owner_card             -          (rest)         accepted
-service              service_card           -          (rest)         accepted
-service              plugged                -          (rest)         -
-service              time_out,selftest_off  -          (rest)         -
-
-# Switched off by the owner.
-available            disabled               -          unavailable    -
-preauthorised        disabled               -          unavailable    -
-awaiting,checking    disabled               -          unavailable    -
-finished             disabled               -          unavailable    -
-unavailable          enabled                -          (rest)         anew
-
-# Faults. A session outlives them; its vehicle may leave and its people may end it meanwhile.
-*                    fault                  -          faulted        fault
-*                    fewer_faults,cleared   -          (stay)         fault_cleared
-faulted              cleared                -          (stay)         fault_cleared,limit:fault_over
-faulted              time_out               -          (rest)         -
-faulted              unplugged              running    (stay)         end:unplugged
-faulted              own_card               running    (stay)         end:card,accepted
-faulted              group_card             running    (stay)         end:group,accepted
-faulted              owner_card             running    (stay)         end:owner,accepted
-faulted              service_card           running    (stay)         end:service,accepted
-faulted              other_card             running    (stay)         refuse:ConcurrentTx
-faulted              refused_card           running    (stay)         refuse:ConcurrentTx
-faulted              stop                   running    (stay)         end
-faulted              withdrawn              held       (stay)         end:withdrawn
-faulted              disabled               running    (stay)         end:unavailable
-
-# Everything else.
-*                    refused_card           -          (stay)         refuse
-*                    any_card               -          (stay)         refuse:NotAtThisTime
-*                    early_card,settled     -          (stay)         -
-*                    unreadable             -          (stay)         unreadable
-*                    authorise,stop         -          (stay)         declined
-*                    enrol,cancel_enrol     -          (stay)         declined
-*                    selftest_on            -          (stay)         declined
-*                    selftest_off           -          (stay)         -
-*                    plugged,unplugged      -          (stay)         -
-*                    asks,rests             -          (stay)         -
-*                    opened,restricted      -          (stay)         -
-*                    enabled                -          (stay)         anew
-*                    disabled               -          (stay)         -
-*                    withdrawn              -          (stay)         -
-"""
-_ANY_CARD = ("own_card", "group_card", "owner_card", "service_card", "other_card")
+# Where a line of the table does not name its next state.
+_STAY = const("(stay)")  # the same state
+_GO = const("(go)")  # `charging` if the vehicle asks for energy, else `authorised`
+_REST = const("(rest)")  # where the facts lead by themselves, see `_rest`
 
 Session = namedtuple(
     "Session",
@@ -236,11 +124,11 @@ def step(session, event: tuple, now_ms: int) -> tuple:
     new = list(session)
     _note(new, event, now_ms)
     for line in _lines(session.state, kind):
-        if _CONDITIONS[line[2]](new, event, now_ms):
+        if _CONDITIONS[line[0]](new, event, now_ms):
             break
     else:
         raise ValueError("no line for {} in {}".format(kind, session.state))
-    _, _, _, next_state, effects = line
+    _, next_state, effects = line
     if next_state not in (_STAY, session.state):
         new[_DEADLINE] = None
     out = []
@@ -511,28 +399,34 @@ def _passed(ticks, now_ms):
     return ((now_ms - ticks) & _TICKS_MASK) < _TICKS_HALF
 
 
-_PLACE_BITS = const(13)  # two lines and a text of 8 KB in a board's small integer of 30 bits
+_ANY_CARD = const(("own_card", "group_card", "owner_card", "service_card", "other_card"))
+_PLACE_BITS = const(13)  # two places in a text of 8 KB fit a board's small integer of 30 bits
 _PLACE_MASK = const((1 << 13) - 1)
 
 
-def find_lines(table: str) -> dict:
-    """Where in the table's text the lines of a state and event begin: `{state: {event: places}}`.
+def condense(table: str) -> tuple:
+    """What `step` looks lines up in: `LINES`, one text of "condition next effects", each different
+    one once, and `PLACES`, `{state: {event: where in it the lines begin}}`.
 
     The places of several lines are packed into one number, the first line's lowest: as small
     integers they take no memory beside the dict's own.
     """
-    found = {}
-    place = 0
+    lines = "\n"
+    places = {}
     for line in table.split("\n"):
-        if line and line[0] != "#":
-            states, events, _, _, _ = line.split()
-            for state in states.split(","):
-                of_state = found.setdefault(state, {})
-                for event in _ANY_CARD if events == "any_card" else events.split(","):
-                    places = of_state.get(event, 0)
-                    of_state[event] = (place << _PLACE_BITS | places) if places else place
-        place += len(line) + 1
-    return found
+        if not line or line[0] == "#":
+            continue
+        states, events, condition, next_state, effects = line.split()
+        line = "\n{} {} {}\n".format(condition, next_state, effects)
+        if line not in lines:
+            lines += line[1:]
+        place = lines.find(line) + 1
+        for state in states.split(","):
+            of_state = places.setdefault(state, {})
+            for event in _ANY_CARD if events == "any_card" else events.split(","):
+                before = of_state.get(event, 0)
+                of_state[event] = place << _PLACE_BITS | before if before else place
+    return lines, places
 
 
 def _lines(state, event):
@@ -541,8 +435,10 @@ def _lines(state, event):
         places = PLACES[name].get(event, 0)
         while places:
             place = places & _PLACE_MASK
-            yield TABLE[place : TABLE.index("\n", place)].split()
+            yield LINES[place : LINES.find("\n", place)].split()
             places >>= _PLACE_BITS
 
 
-PLACES = find_lines(TABLE)
+LINES, PLACES = condense(TABLE)
+# The text for people has done its work: 7 KB that a board can do without.
+del TABLE, sys.modules["firmware.access.table"], sys.modules["firmware.access"].table

@@ -1,4 +1,4 @@
-"""Builds what the configuration says is wired to the board."""
+"""Builds what the configuration says is wired to the board, and loads the code for nothing else."""
 
 from binascii import hexlify
 
@@ -6,8 +6,8 @@ from micropython import const
 
 from firmware.hardware.contactor import Contactor
 from firmware.hardware.light import PWM_HZ, Light, PixelLamp, RgbLamp
-from firmware.hardware.meter import S0, NoMeter
-from firmware.hardware.vehicle import PILOT_HZ, STEADY, Contact, Pilot
+from firmware.hardware.meter import NoMeter
+from firmware.hardware.vehicle import Contact
 from firmware.hardware.watchdog import Watchdog
 
 # Half of what the MFRC522 is specified for (data sheet section 8.1.2: 10 Mbit/s), and a whole
@@ -90,6 +90,8 @@ def _vehicle(config, machine):
     vehicle = config["vehicle"]
     if vehicle["kind"] == "contact":
         return Contact(_input(machine, pins["contact"]))
+    from firmware.hardware.pilot import PILOT_HZ, STEADY, Pilot
+
     pwm = machine.PWM(machine.Pin(pins["pilot_pwm"]), freq=PILOT_HZ, duty_u16=STEADY)
     adc = machine.ADC(machine.Pin(pins["pilot_adc"]), atten=machine.ADC.ATTN_11DB)
     return Pilot(pwm, adc, vehicle["max_current_a"])
@@ -98,6 +100,8 @@ def _vehicle(config, machine):
 def _meter(config, machine):
     if config["meter"]["kind"] == "none":
         return NoMeter()
+    from firmware.hardware.s0 import S0
+
     return S0(_input(machine, config["pins"]["meter"]), config["meter"]["pulses_per_kwh"])
 
 

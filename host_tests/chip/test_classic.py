@@ -7,7 +7,7 @@ import pytest
 from host_tests.chip.desk import KEY, MS, Desk
 from tools.virtual.rc522 import MifareClassic
 from tools.virtual.rc522 import registers as reg
-from tools.virtual.rc522.access import encode
+from tools.virtual.rc522.access import conditions, encode
 from tools.virtual.rc522.air import Answer, Frame
 from tools.virtual.rc522.classic import (
     first_block,
@@ -153,6 +153,18 @@ def test_the_nonce_comes_from_the_cards_generator():
         assert successor(nonce, 16)[:2] == nonce[2:]  # 16 bits of state
         seen.add(nonce)
     assert len(seen) == 4
+
+
+def test_the_nonce_runs_on_while_the_card_is_powered():
+    desk = Desk()
+    card = desk.card("deadbeef")
+    nonces = set()
+    for _ in range(3):
+        desk.wupa()
+        desk.select(card.number)
+        nonces.add(desk.command(b"\x60\x04").data)
+        desk.wupa()  # drops it
+    assert len(nonces) == 3
 
 
 def test_the_encrypted_halt_puts_the_card_to_sleep():
@@ -322,6 +334,16 @@ def test_contradicting_access_bits_block_the_sector():
         assert desk.command(bytes([0x30, block])).data == NAK
 
 
+def test_each_access_bit_has_an_inverted_copy():
+    for groups in ([0, 0, 0, 1], [7, 6, 5, 4], [3, 2, 1, 0]):
+        stored = encode(groups)
+        assert conditions(stored) == groups
+        for bit in range(24):
+            broken = (int.from_bytes(stored, "big") ^ 1 << bit).to_bytes(3, "big")
+            assert conditions(broken) is None
+    assert encode([0, 0, 0, 1]).hex() == "ff0780"  # as delivered (8.6.3)
+
+
 # Value blocks
 
 
@@ -350,6 +372,14 @@ def test_a_value_below_zero_keeps_its_sign():
     change(desk, 0xC0, 4, 1)
     desk.command(b"\xb0\x04")
     assert value_of(bytes(card.memory[64:80])) == -6
+
+
+@pytest.mark.parametrize(("command", "value"), [(0xC1, 0x7FFFFFFF), (0xC0, -0x80000000)])
+def test_a_value_that_would_overflow_is_refused(command, value):
+    desk, card = opened()
+    card.memory[64:80] = value_block(value)
+    assert desk.command(bytes([command, 4])).data == ACK
+    assert desk.command(b"\x01\x00\x00\x00").data == NAK
 
 
 def test_what_is_no_value_is_not_counted():

@@ -1,5 +1,6 @@
 """A whole site for a test: broker, portal, and virtual chargers that run the real firmware."""
 
+import itertools
 import json
 import time
 from collections.abc import Callable, Iterator
@@ -14,6 +15,8 @@ from tools.virtual.client import VirtualCharger
 ANNA = "04a1b2c3"
 OWNER = "04d4e5f6a7b8c9"
 STRANGER = "deadbeef"
+
+_numbers = itertools.count(1)
 
 
 class Site:
@@ -93,11 +96,15 @@ def site(broker: Broker, tmp_path_factory: pytest.TempPathFactory) -> Site:
 
 
 @pytest.fixture
-def charger(site: Site, request: pytest.FixtureRequest) -> Iterator[VirtualCharger]:
-    """A charger of the test's own, restricted, its list in step; `charger.name` is its name."""
-    name = f"c{abs(hash(request.node.name)) % 10**8}"
+def name() -> str:
+    """The name of the test's own charger."""
+    return f"c{next(_numbers)}"
+
+
+@pytest.fixture
+def charger(site: Site, name: str) -> Iterator[VirtualCharger]:
+    """A charger of the test's own, restricted, its list in step."""
     site.add(name)
     with site.charger(name) as running:
         site.wait_in_step(name)
-        running.name = name
         yield running

@@ -108,10 +108,10 @@ def test_a_phone_that_invents_its_number_is_refused(charger: VirtualCharger):
     rests(charger, coil(True), 0.3, since)
 
 
-def test_open_access_needs_no_card(site: Site, charger: VirtualCharger):
+def test_open_access_needs_no_card(site: Site, charger: VirtualCharger, name: str):
     plug_in(charger, "yellow")
     since = charger.mark()
-    site.change("access", "open", "--charger", charger.name)
+    site.change("access", "open", "--charger", name)
     charger.wait_for(coil(True), 5, since)  # who waits in yellow need not wait any longer
     charger.do("unplug")
     charger.wait_for(coil(False), 1, since)
@@ -120,10 +120,12 @@ def test_open_access_needs_no_card(site: Site, charger: VirtualCharger):
     charger.wait_for(coil(True), 1, again)
 
 
-def test_a_withdrawn_card_ends_its_session_and_works_no_more(site: Site, charger: VirtualCharger):
+def test_a_withdrawn_card_ends_its_session_and_works_no_more(
+    site: Site, charger: VirtualCharger, name: str
+):
     start_charging(charger, ANNA)
     since = charger.mark()
-    site.change("revoke", "anna@x.org", "--charger", charger.name)
+    site.change("revoke", "anna@x.org", "--charger", name)
     charger.wait_for(coil(False), 5, since)
     unplug(charger)
     plug_in(charger, "yellow")

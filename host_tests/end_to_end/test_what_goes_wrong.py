@@ -20,14 +20,14 @@ from host_tests.end_to_end.seeing import (
 from tools.virtual.client import VirtualCharger
 
 
-def test_a_welded_contactor_is_a_fault(site: Site, charger: VirtualCharger):
+def test_a_welded_contactor_is_a_fault(site: Site, charger: VirtualCharger, name: str):
     start_charging(charger, ANNA)
     charger.do("contactor", fault="welded")
     since = charger.mark()
     unplug(charger)
     charger.wait_for(coil(False), 1, since)
     charger.wait_for(light("red"), 2, since)
-    wait(lambda: site.status(charger.name)["state"] == "faulted", 5, "reported as faulted")
+    wait(lambda: site.status(name)["state"] == "faulted", 5, "reported as faulted")
     charger.do("contactor", fault="none")
     charger.wait_for(light("green"), 6)
 
@@ -60,11 +60,13 @@ def test_a_reader_in_trouble_stops_nobody_and_recovers(charger: VirtualCharger, 
     wait(accepted, 75, "accepted again")
 
 
-def test_a_dead_reader_is_shown_and_open_access_still_works(site: Site, charger: VirtualCharger):
+def test_a_dead_reader_is_shown_and_open_access_still_works(
+    site: Site, charger: VirtualCharger, name: str
+):
     charger.do("reader", fault="dead")
     charger.wait_for(light("red"), 10)
     charger.wait_for(light("yellow"), 2)  # red and yellow in turn
-    site.change("access", "open", "--charger", charger.name)
+    site.change("access", "open", "--charger", name)
     plug_in(charger, "blue")
 
 
@@ -103,9 +105,11 @@ def test_the_list_outlives_power_cuts_on_a_littlefs_image(site: Site):
         (lambda c: c["broker"].update(port=0), "broker.port"),
     ],
 )
-def test_a_wrong_configuration_is_named_and_shown_red(site: Site, tmp_path: Path, spoil, said: str):
-    site.tapgate("charger", "add", f"w{abs(hash(said)) % 10**6}")
-    config = json.loads(site.config(f"w{abs(hash(said)) % 10**6}").read_text())
+def test_a_wrong_configuration_is_named_and_shown_red(
+    site: Site, name: str, tmp_path: Path, spoil, said: str
+):
+    site.tapgate("charger", "add", name)
+    config = json.loads(site.config(name).read_text())
     secrets = (config["charger_key"], config["card_key"])
     spoil(config)
     path = tmp_path / "config.json"

@@ -19,11 +19,11 @@ LONGEST_GAP_MS = 250
 
 # The deadlines of the link, shortened so that a test need not wait for them.
 QUICK = {
-    "OPEN_MS": 1500,
-    "ANSWER_MS": 700,
-    "PACKET_MS": 900,
-    "WRITE_MS": 900,
-    "BACKOFF_MS": [50, 400],
+    "OPEN_MS": 1200,
+    "ANSWER_MS": 500,
+    "PACKET_MS": 600,
+    "WRITE_MS": 600,
+    "BACKOFF_MS": [50, 100],
     "LASTED_MS": 300_000,
     "keepalive_s": 1,
 }

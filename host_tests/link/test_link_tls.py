@@ -138,7 +138,7 @@ def test_a_handshake_that_stalls_is_given_up(micropython: str, authority: Author
     ):
         for limit in (3, 300):
             proxy.down_limit = limit
-            with start(micropython, proxy.port, authority.file, OPEN_MS=1200) as charger:
+            with start(micropython, proxy.port, authority.file, OPEN_MS=700) as charger:
                 charger.wait("problem", kind="timeout", detail="no CONNACK")
                 proxy.heal()
                 charger.wait("ready")
@@ -160,7 +160,7 @@ def test_garbage_and_resets_in_a_handshake(micropython: str, authority: Authorit
     with (
         Broker(certificate=authority.issue("broker.test")) as broker,
         FaultProxy(broker.port) as proxy,
-        start(micropython, proxy.port, authority.file, OPEN_MS=1200) as charger,
+        start(micropython, proxy.port, authority.file, OPEN_MS=700) as charger,
     ):
         charger.wait("ready")
         proxy.rewrite = lambda data: b"\x00" * len(data)

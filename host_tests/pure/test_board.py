@@ -3,8 +3,10 @@ import sys
 from firmware import config
 from firmware.hardware import board
 from firmware.hardware.board import Board
-from firmware.hardware.meter import S0, NoMeter
-from firmware.hardware.vehicle import Contact, Pilot
+from firmware.hardware.meter import NoMeter
+from firmware.hardware.pilot import Pilot
+from firmware.hardware.s0 import S0
+from firmware.hardware.vehicle import Contact
 
 
 class _Pin:

@@ -88,7 +88,7 @@ def test_an_event_says_what_when_and_which():
 def test_events_are_kept_until_they_are_acknowledged():
     queue = pending()
     queue.add("a", {}, 1, 1)
-    queue.sent(queue.unsent()["n"], 11)
+    queue.sent(1, 11)
     assert queue.unsent() is None
     assert len(queue) == 1
     queue.acknowledged(12)

@@ -1,6 +1,7 @@
 from time import ticks_add  # pyright: ignore[reportAttributeAccessIssue]
 
-from firmware.hardware.meter import S0, NoMeter
+from firmware.hardware.meter import NoMeter
+from firmware.hardware.s0 import S0
 
 
 class _Pin:

@@ -1,6 +1,7 @@
 from time import ticks_add  # pyright: ignore[reportAttributeAccessIssue]
 
-from firmware.hardware.vehicle import DIODE, LOST, SHORT, STEADY, VENTILATION, Contact, Pilot, duty
+from firmware.hardware.pilot import DIODE, LOST, SHORT, STEADY, VENTILATION, Pilot, duty
+from firmware.hardware.vehicle import Contact
 from host_tests.pure.heap import without_heap
 
 NONE = (False, False)

@@ -160,7 +160,7 @@ def test_a_sak_that_says_complete_ends_the_number_whatever_it_began_with(bench: 
 
 
 def test_a_fourth_cascade_level_does_not_exist(bench: Bench) -> None:
-    bench.place("04112288334455667788")
+    bench.place("04112233445588667788")  # level 3 begins with 88
     crc = crc_a(b"\x0c", 0, 1)
     saks = []
 

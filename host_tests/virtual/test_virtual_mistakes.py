@@ -29,7 +29,7 @@ SPI = (
         ("PWM(Pin(4), freq=1000, duty=1, duty_u16=1)", "ValueError: only one of parameters"),
         ("PWM(Pin(25)); NeoPixel(Pin(25), 1)", "ValueError: GPIO25 is in use by PWM"),
         ("PWM(Pin(18)); SPI(2)", "ValueError: GPIO18 is in use by PWM and cannot be SPI(2)"),
-        ("SPI(2); PWM(Pin(23))", "ValueError: GPIO23 is in use by SPI(2) and cannot be PWM"),
+        ("SPI(1); PWM(Pin(13))", "ValueError: GPIO13 is in use by SPI(1) and cannot be PWM"),
         ("ADC(Pin(32)); PWM(Pin(32))", "ValueError: GPIO32 is in use by ADC and cannot be PWM"),
         ("PWM(Pin(4)); Pin(4, Pin.OUT)", "ValueError: GPIO4 is in use by PWM: deinit that first"),
         ("ADC(Pin(5))", "ValueError: invalid pin"),
@@ -38,11 +38,11 @@ SPI = (
         ("SoftSPI(sck=Pin(18), mosi=Pin(23))", "ValueError: must specify all of sck/mosi/miso"),
     ],
 )
-def test_a_wrong_use_of_a_pin_or_peripheral_is_refused(bench, code, error):
+def test_a_wrong_use_of_a_pin_or_peripheral_is_refused(shared_bench, code, error):
     imports = (
         "from machine import ADC, PWM, RTC, SPI, WDT, Pin, SoftSPI; from neopixel import NeoPixel\n"
     )
-    assert bench.fails(imports + code).startswith(error)
+    assert shared_bench.fails(imports + code).startswith(error)
 
 
 def test_what_a_board_allows_is_allowed(bench):

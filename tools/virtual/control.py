@@ -309,6 +309,11 @@ class _Client(asyncio.Protocol):
                 self._skipping = True
                 self._lines.put_nowait(b"x" * (LINE_BYTES + 1))
 
+    def eof_received(self) -> bool:
+        """Nothing more will be asked: what was asked is still answered."""
+        self._lines.put_nowait(None)
+        return True
+
     def send(self, line: bytes) -> None:
         if not self._transport or self._transport.is_closing():
             return
@@ -332,3 +337,5 @@ class _Client(asyncio.Protocol):
             else:
                 answer = await self._control.answer(line)
             self.send(json.dumps(answer).encode() + b"\n")
+        if self._transport:
+            self._transport.close()

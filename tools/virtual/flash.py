@@ -104,6 +104,7 @@ class ImageFlash(_Locked):
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(_formatted())
         super().__init__(path)
+        self._file = os.open(path, os.O_RDWR)
         size = path.stat().st_size
         if size == 0 or size % BLOCK_BYTES:
             self.close()
@@ -111,7 +112,6 @@ class ImageFlash(_Locked):
                 f"{path}: {size} bytes is no whole number of {BLOCK_BYTES}-byte blocks"
             )
         self.blocks = size // BLOCK_BYTES
-        self._file = os.open(path, os.O_RDWR)
         self.reads = self.programs = self.erases = 0
         self.before_write: Callable[[int], int | None] = lambda size: None
 

@@ -105,7 +105,8 @@ async def _simulate(
         try:
             port = await control.open(control_port)
         except (OSError, OverflowError) as error:
-            reason = getattr(error, "strerror", None) or error
+            code = getattr(error, "errno", None)
+            reason = os.strerror(code) if code else error
             raise SimulateError(f"control port {control_port}: {reason}") from error
         stack.callback(control.close)
         stack.push_async_callback(world.relays.close)

@@ -118,6 +118,9 @@ class Client:
         self.settling = False
         self.network = Network()
         self.network.dns = options.pop("dns", "")
+        if "chance" in options:
+            chance = options.pop("chance")
+            options["rng"] = lambda: chance
         if "names" in options:
             names_lead_to(options.pop("names"))
         ca = options.pop("ca_file", None)

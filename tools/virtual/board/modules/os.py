@@ -8,7 +8,6 @@ import line as _line
 
 chdir = _native.chdir
 getcwd = _native.getcwd
-ilistdir = _native.ilistdir
 listdir = _native.listdir
 mkdir = _native.mkdir
 mount = _native.mount
@@ -40,6 +39,16 @@ def rename(old_path, new_path):
         _line.call("flash.rename", old_path, new_path)
     else:
         _native.rename(old_path, new_path)
+
+
+def ilistdir(path=""):
+    """With sizes, which the computer's own leaves out."""
+    folder = (path or _native.getcwd()).rstrip("/") + "/"
+    for entry in _native.ilistdir(path):
+        if len(entry) == 3:
+            size = _native.stat(folder + entry[0])[6] if entry[1] == 0x8000 else 0
+            entry += (size,)
+        yield entry
 
 
 def statvfs(path):
