@@ -32,26 +32,38 @@ def forget(name: str) -> None:
     del sys.modules[name]
 
 
+def leave_to_console(app) -> None:
+    """Somebody has pressed Ctrl-C: no task runs any more, and the board is theirs."""
+    print("tapgate stopped by the console")
+    if app is not None:
+        app.open()
+        # The watchdog cannot be stopped: from here on a timer feeds it.
+        machine.Timer(0).init(period=1_000, callback=app.feed)
+
+
 def run(settings: dict) -> None:
-    import network
-
-    from firmware.app import App
-
     app = None
     try:
-        app = App(settings, machine, network)
+        import network
+
+        from firmware.app import App
+        from firmware.hardware.board import Board
+
+        app = App(settings, Board(settings, machine), machine, network)
+        forget("firmware.hardware.board")
+        settings.clear()
         app.run()
     except KeyboardInterrupt:
-        print("tapgate stopped by the console")
-        if app is not None:
-            app.open()
-            # The watchdog cannot be stopped: from here on a timer feeds it.
-            machine.Timer(0).init(period=1_000, callback=app.feed)
+        leave_to_console(app)
     except BaseException as error:
-        if app is not None:
-            app.open()
-        sys.print_exception(error)
-        time.sleep(_CRASH_PAUSE_S)
+        try:
+            if app is not None:
+                app.open()
+            sys.print_exception(error)
+            time.sleep(_CRASH_PAUSE_S)
+        except KeyboardInterrupt:
+            leave_to_console(app)
+            return
         machine.reset()
 
 

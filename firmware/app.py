@@ -4,6 +4,7 @@ import asyncio
 import binascii
 import gc
 import os
+import sys
 from time import ticks_add, ticks_diff, ticks_ms
 
 from micropython import const
@@ -19,7 +20,6 @@ from firmware.charge_point import ChargePoint
 from firmware.clock import Clock, TimeFile
 from firmware.commands import Commands, SwitchedOff
 from firmware.downlink import Downlink
-from firmware.hardware.board import Board
 from firmware.journal.numbering import Numbering
 from firmware.journal.pending import Pending
 from firmware.link.messages import Versions, verify
@@ -29,19 +29,20 @@ from firmware.link.wifi import Wifi
 from firmware.settings import Settings
 from firmware.uplink import Uplink
 
-CONTROL_MS = const(10)
-HOUSEKEEPING_MS = const(50)
+_CONTROL_MS = const(10)
+_HOUSEKEEPING_MS = const(50)
 # How late a task may be before the watchdog is left to bite.
 _CONTROL_LIMIT_MS = const(2_000)
 _LIMIT_MS = const(6_000)
 _SLICE_MS = const(5)
-_RESTART_AFTER_MS = const(1_000)  # for the answer to get out
+_RESTART_WITHIN_MS = const(5_000)  # for the answer to get out
 
 
 class App:
-    """`config`: checked. `machine`, `network`: the modules, or what stands for them."""
+    """`config`: checked. `board`: what it says is wired (hardware/board.py). `machine`, `network`:
+    the modules, or what stands for them. Neither `config` nor `board` is needed afterwards."""
 
-    def __init__(self, config: dict, machine, network):
+    def __init__(self, config: dict, board, machine, network):
         for directory in ("state", "allowlist"):
             _make(directory)
         key = binascii.unhexlify(config["charger_key"])
@@ -51,8 +52,12 @@ class App:
         self._restart_at = None
         self._said = ""
         self._reader_failed = False
+        self._errors = 0
 
-        self.board = board = Board(config, machine)
+        self._contactor = board.contactor
+        self._vehicle = board.vehicle
+        self._light = board.light
+        self._reset_cause = board.reset_cause
         self._watchdog = watchdog = board.watchdog()
         self._control_beat = watchdog.task("control", _CONTROL_LIMIT_MS)
         self.clock = clock = Clock(board.rtc, *_time_file("state/clock"))
@@ -98,6 +103,7 @@ class App:
             clock,
             self.uplink.record,
             self.uplink.changed,
+            self._failed,
         )
         self.sync = Sync(
             self.store, self._fetch, self._list_applied, self._list_rejected, self._release
@@ -113,7 +119,7 @@ class App:
             clock,
             commands.by_name,
             self.uplink.record,
-            self.point.settings_changed,
+            self.point.review,
         )
         self.reader = Reader(
             MFRC522(board.spi, board.cs, board.rst),
@@ -130,17 +136,20 @@ class App:
         asyncio.run(self._run())
 
     def open(self) -> None:
-        """The contactor opens, whatever else is wrong."""
-        self.board.contactor.open()
+        """The contactor opens, whatever else is wrong; then the vehicle is told."""
+        self._contactor.open()
+        self._vehicle.offer(False)
+        self._light.state("faulted")
 
     def feed(self, _=None) -> None:
         """Feed the watchdog although no task runs: somebody is at the console."""
         self._watchdog.forget()
         self._watchdog.feed(_now_ms())
+        self._light.render(_now_ms())
 
     def state(self) -> dict:
         """The state message (DESIGN section 8)."""
-        point, board = self.point, self.board
+        point = self.point
         session = point.session
         colour, pattern = light.STATES[session.state]
         applied = self.store.applied
@@ -152,19 +161,20 @@ class App:
             "access": self.settings["access"],
             "authorisation_required": point.authorisation_required,
             "vehicle": session.connected,
-            "contactor": board.contactor.closed,
+            "contactor": self._contactor.closed,
             "session": point.session_shown(),
             "allowlist": {
                 "version": applied.version if applied else 0,
                 "cards": applied.cards if applied else 0,
                 "digest": applied.index if applied else None,
-                "age_s": now - applied.t if applied and now else None,
+                "age_s": max(0, now - applied.t) if applied and now else None,
             },
             "reader": self.reader.health,
             "clock": "set" if self.clock.is_set else "lower bound" if now else "unknown",
             "faults": list(session.faults),
             "rejected": self.downlink.rejected,
             "events_lost": self.pending.lost,
+            "errors": self._errors,
             "firmware": VERSION,
             "uptime_s": self.clock.up_s(),
             "heap_free": gc.mem_free(),
@@ -186,7 +196,7 @@ class App:
         while True:
             self._control_beat()
             self.point.control(_now_ms())
-            await asyncio.sleep_ms(CONTROL_MS)
+            await asyncio.sleep_ms(_CONTROL_MS)
 
     async def _housekeeping(self):
         while True:
@@ -195,29 +205,41 @@ class App:
                 self._say("late: " + ", ".join(self._watchdog.late(now_ms)))
             self.clock.tick()
             self._keep_in_step(now_ms)
-            self.uplink.send()
+            try:
+                self.uplink.send()
+            except MemoryError as error:
+                self._failed(error)
             self._remarks()
-            if self._restart_at is not None and ticks_diff(now_ms, self._restart_at) >= 0:
-                self.open()
-                self._machine.reset()
-            await asyncio.sleep_ms(HOUSEKEEPING_MS)
+            if self._restart_at is not None:
+                self._restart(now_ms)
+            await asyncio.sleep_ms(_HOUSEKEEPING_MS)
 
     # What one part has to tell another.
 
     def _keep_in_step(self, now_ms):
         """Work on a new list, in pieces, for a slice of time in which no tap need wait."""
+        for topic in self.downlink.missed():
+            self.mqtt.subscribe(topic, 1)
         while self.sync.tick(now_ms) and ticks_diff(ticks_ms(), now_ms) < _SLICE_MS:
             pass
 
     def _remarks(self):
-        lamp = self.board.light
+        lamp = self._light
         lamp.standing("offline", not self.mqtt.connected)
         lamp.standing("reader", self._reader_failed and self.point.authorisation_required)
 
     def _load(self):
         record = self.uplink.record
-        record("booted", {"cause": self.board.reset_cause, "firmware": VERSION})
-        for what, why in (("settings", self.settings.load()), ("allowlist", self.store.load())):
+        record("booted", {"cause": self._reset_cause, "firmware": VERSION})
+        try:
+            no_list = self.store.load()
+        except OSError as error:
+            no_list = str(error)  # nobody is on it; open access and the portal still work
+        for what, why in (
+            ("settings", self.settings.load()),
+            ("allowlist", no_list),
+            ("versions", "unreadable" if self.versions.damaged else None),
+        ):
             if why is not None:
                 record("fault", {"fault": what + "_damaged", "detail": why})
         self.versions.floor("settings", self.settings.version)
@@ -227,7 +249,6 @@ class App:
             self.clock.lower_bound(applied.t)
         if self._switched_off.load():
             self.point.happened(("available", False))
-        self.point.settings_changed()
 
     def _connected(self):
         for topic in self.downlink.subscriptions():
@@ -258,10 +279,10 @@ class App:
         self.mqtt.unsubscribe(self._topics.object(digest))
 
     def _list_applied(self, version, digest, cards):
+        self.point.review()
+        self.uplink.changed()
         self.versions.floor("allowlist", version)
         self.uplink.record("list_applied", {"v": version, "digest": digest, "cards": cards})
-        self.point.list_changed()
-        self.uplink.changed()
 
     def _list_rejected(self, why, detail):
         self.downlink.reject("allowlist", why, detail)
@@ -276,7 +297,18 @@ class App:
         self.uplink.changed()
 
     def _restart_soon(self):
-        self._restart_at = ticks_add(ticks_ms(), _RESTART_AFTER_MS)
+        self._restart_at = ticks_add(ticks_ms(), _RESTART_WITHIN_MS)
+
+    def _restart(self, now_ms):
+        """When every event has been acknowledged, or time is up."""
+        if not len(self.pending) or ticks_diff(now_ms, self._restart_at) >= 0:
+            self.open()
+            self._machine.reset()
+
+    def _failed(self, error):
+        """Something went wrong that is nobody's fault but ours: on the console, and counted."""
+        self._errors += 1
+        sys.print_exception(error)  # pyright: ignore[reportAttributeAccessIssue]
 
 
 def _make(directory):

@@ -13,11 +13,11 @@ from firmware.access import session as rules
 from firmware.access import verdict
 from firmware.access.words import RANDOM_NUMBER
 
-TICK_MS = const(100)
-_UNREADABLE = ("unreadable",)
-_TICK = ("tick",)
-_NO_START = (None, 0, None)  # time, mWh, minutes since 2024
-_NOBODY = (None, 0, None, None)  # a session's holder: token, group, role, by
+_TICK_MS = const(100)
+_UNREADABLE = const(("unreadable",))
+_TICK = const(("tick",))
+_WITHDRAWN = const(("withdrawn",))
+_NOBODY = const((None, 0, None, None))  # a session's holder: token, group, role, by
 
 
 class ChargePoint:
@@ -25,10 +25,11 @@ class ChargePoint:
 
     `tokens`, `allowlist`: from a card's number to its entry (DESIGN sections 5 and 6). `settings`:
     values by name. `record(event, fields)` takes what the operator is to know; `changed()` says
-    that the state message would read differently now.
+    that the state message would read differently now. `failed(error)` is told of an exception
+    after which everything else went on.
     """
 
-    def __init__(self, board, tokens, allowlist, settings, clock, record, changed):
+    def __init__(self, board, tokens, allowlist, settings, clock, record, changed, failed):
         self._tokens = tokens
         self._allowlist = allowlist
         self._settings = settings
@@ -39,10 +40,13 @@ class ChargePoint:
         self._meter = board.meter
         self._record = record
         self._changed = changed
+        self._failed = failed
+        self._to_review = True
         self._seen = (False, False)
         self._faults = {}  # where: the fault that there is, or None
         self._ticked_ms = ticks_ms()
-        self._started = None  # (time or None, mWh, minutes) when the session that runs began
+        # Where the session that runs began: (seconds up, mWh, minutes since 2024, clock set)
+        self._started = None
         self.session = rules.START
         self.outcome = None  # of the last order: why it was declined, or None
         self._effects = {
@@ -65,54 +69,60 @@ class ChargePoint:
     # What happens.
 
     def tap(self, number: bytes) -> None:
-        """A card's number was read, checked and complete: 4, 7 or 10 bytes."""
-        token = self._tokens.of(number)
-        entry = self._allowlist.lookup(token)
-        group = entry[0] if entry is not None else 0
-        self.happened(("tap", token, verdict.role_of(entry), group, self._judge(entry)))
+        """A card's number was read, checked and complete: 4, 7 or 10 bytes. Never raises."""
+        try:
+            token = self._tokens.of(number)
+            entry = self._allowlist.lookup(token)
+            group = entry[0] if entry is not None else 0
+            self.happened(("tap", token, verdict.role_of(entry), group, self._judge(entry)))
+        except Exception as error:
+            self._not_judged(error)
 
     def problem(self, kind: str) -> None:
-        """A card that gives no number to judge: "unreadable", "several" or "random"."""
-        if kind == "random":
-            self.happened(("tap", None, None, 0, RANDOM_NUMBER))
-        else:
-            self.happened(_UNREADABLE)
+        """A card without a number to judge: "unreadable", "several", "random". Never raises."""
+        random = kind == "random"
+        try:
+            self.happened(("tap", None, None, 0, RANDOM_NUMBER) if random else _UNREADABLE)
+        except Exception as error:
+            self._not_judged(error)
 
     def happened(self, event: tuple) -> str | None:
-        """One event of `firmware.access.session`. Returns why it was declined, or None."""
+        """One event of `firmware.access.session`. Returns why it was declined, or None.
+
+        An effect that fails keeps none of the others from being carried out. Should it ever be the
+        contactor's, its own `check` opens it at the next `control`.
+        """
         before = self.session
         self.outcome = None
         self.session, effects = rules.step(before, event, ticks_ms())  # pyright: ignore[reportArgumentType]
         for effect in effects:
-            self._effects[effect[0]](*effect[1:])
+            try:
+                self._effects[effect[0]](*effect[1:])
+            except Exception as error:
+                self._failed(error)
         if self.session is not before:
             self._light.state(self.session.state)
             self._changed()
         return self.outcome
 
-    def settings_changed(self) -> None:
-        """The settings in force may be others now."""
-        self.happened(("access", self._settings["access"]))
-
-    def list_changed(self) -> None:
-        """The allow-list is another one: does it still hold who charges here?"""
-        holder = self.session.holder
-        if holder is None or holder[3] != "card" or not self._settings["stop_on_withdrawal"]:
-            return
-        began_min = self._started[2] if self._started is not None else self._clock.minutes()
-        entry = self._allowlist.lookup(holder[0])
-        if verdict.is_withdrawn(entry, began_min, self._clock.is_set):
-            self.happened(("withdrawn",))
+    def review(self) -> None:
+        """Settings or allow-list may be others now: the next `control` does what follows."""
+        self._to_review = True
 
     def control(self, now_ms: int) -> None:
         """Look at the vehicle, the contacts and the time; bring the light up to date."""
+        if self._to_review:
+            self.happened(("access", self._settings["access"]))
+            if self._is_withdrawn():
+                self.happened(_WITHDRAWN)
+            self._to_review = False
         seen = self._vehicle.sample(now_ms)
         if seen != self._seen:
-            self._seen = seen
             self.happened(("vehicle", seen[0], seen[1]))
+            self._seen = seen
         self._watch(self._contactor.check(now_ms), "contactor")
         self._watch(self._vehicle.fault, "pilot")
-        if ticks_diff(now_ms, self._ticked_ms) >= TICK_MS:
+        if ticks_diff(now_ms, self._ticked_ms) >= _TICK_MS:
             self._ticked_ms = now_ms
             self.happened(_TICK)
         self._light.render(now_ms)
@@ -127,14 +137,9 @@ class ChargePoint:
         """The session that runs, for the state message; None when there is none."""
         if self._started is None:
             return None
-        start, mwh, _ = self._started
+        start, wh = self._measured()
         token, _, role, _ = self.session.holder or _NOBODY
-        return {
-            "token": _hex(token),
-            "role": role,
-            "start": start,
-            "wh": (self._meter.mwh - mwh) // 1_000,
-        }
+        return {"token": _hex(token), "role": role, "start": start, "wh": wh}
 
     # Effects.
 
@@ -150,12 +155,12 @@ class ChargePoint:
     def _session_record(self, event, fields):
         if "token" in fields:
             fields["token"] = _hex(fields["token"])
+        clock = self._clock
         if event == "session_started":
-            self._started = (self._clock.exact(), self._meter.mwh, self._clock.minutes())
+            self._started = (clock.up_s(), self._meter.mwh, clock.minutes(), clock.is_set)
         elif event == "session_ended":
-            start, mwh, _ = self._started or _NO_START
-            fields["start"], fields["end"] = start, self._clock.exact()
-            fields["wh"] = (self._meter.mwh - mwh) // 1_000
+            fields["start"], fields["wh"] = self._measured()
+            fields["end"] = clock.exact()
             self._started = None
         self._record(event, fields)
 
@@ -172,6 +177,28 @@ class ChargePoint:
         """The light says `service`; what is tested then is the installer's part."""
 
     # Facts.
+
+    def _measured(self):
+        """(start, Wh) of the session that runs. The clock may have been set since it began."""
+        if self._started is None:
+            return None, 0
+        up_s, mwh, _, _ = self._started
+        return self._clock.exact_at(up_s), (self._meter.mwh - mwh) // 1_000
+
+    def _not_judged(self, error):
+        """Nothing has changed. The driver sees that the card is to be held there once more."""
+        self._failed(error)
+        self._overlay("unreadable")
+
+    def _is_withdrawn(self):
+        """Whether the allow-list does not let the holder charge here any more. Whom the portal has
+        started may have no card: it ends that session itself."""
+        holder = self.session.holder
+        if holder is None or holder[3] != "card" or not self._settings["stop_on_withdrawal"]:
+            return False
+        clock = self._clock
+        _, _, began_min, was_set = self._started or (0, 0, clock.minutes(), clock.is_set)
+        return verdict.is_withdrawn(self._allowlist.lookup(holder[0]), began_min, was_set)
 
     def _judge(self, entry):
         clock = self._clock
@@ -194,11 +221,11 @@ class ChargePoint:
         known = self._faults.get(place)
         if fault == known:
             return
-        self._faults[place] = fault
-        if known is not None:
-            self.happened(("fault_cleared", known))
         if fault is not None:
             self.happened(("fault", fault))
+        if known is not None:
+            self.happened(("fault_cleared", known))
+        self._faults[place] = fault
 
 
 def _hex(token):

@@ -15,12 +15,12 @@ EPOCH_2024 = const(1_704_067_200)
 _LAST = const(2_710_700_000)
 
 # How far an exact time may lie behind what is known before one of the two must be false.
-DISAGREE_S = const(600)
-STORE_S = const(600)
+_DISAGREE_S = const(600)
+_STORE_S = const(600)
 _STORE_AGAIN_S = const(60)
 
 # In the RTC's memory, which lasts exactly as long as its time: this firmware set it, in UTC.
-_MARK = b"tapgate utc"
+_MARK = const(b"tapgate utc")
 
 
 class Clock:
@@ -47,7 +47,7 @@ class Clock:
         if stored is not None and self._possible(stored):
             self._base = self._floor = stored
         kept = self._kept()
-        if kept is not None and kept >= self._floor - DISAGREE_S:
+        if kept is not None and kept >= self._floor - _DISAGREE_S:
             self._base = kept
             self.is_set = True
         elif self._base is not None:
@@ -79,6 +79,11 @@ class Clock:
         """The time if the clock is set, else None: for what is recorded."""
         return self.now() if self.is_set else None
 
+    def exact_at(self, up_s: int) -> int | None:
+        """When it was `up_s`, if the clock is set by now: it need not have been then."""
+        now = self.exact()
+        return None if now is None else now - (self.up_s() - up_s)
+
     def minutes(self) -> int | None:
         """`now` in minutes since 2024-01-01, as the allow-list counts."""
         now = self.now()
@@ -92,7 +97,7 @@ class Clock:
         if not self._possible(t):
             return False
         known = self.now()
-        if known is not None and t < known - DISAGREE_S:
+        if known is not None and t < known - _DISAGREE_S:
             return False
         self._rebase(t, known)
         self.is_set = True
@@ -106,7 +111,7 @@ class Clock:
         as set.
         """
         known = self.now()
-        slack_s = DISAGREE_S if self.is_set else 0
+        slack_s = _DISAGREE_S if self.is_set else 0
         if not self._possible(t) or (known is not None and t <= known + slack_s):
             return False
         self.is_set = False
@@ -119,7 +124,7 @@ class Clock:
         up_s = self.up_s()
         if self._save is None or self._base is None:
             return
-        if not self._save_due and up_s - self._saved_up_s < STORE_S:
+        if not self._save_due and up_s - self._saved_up_s < _STORE_S:
             return
         if self.store_error is not None and up_s - self._saved_up_s < _STORE_AGAIN_S:
             return
@@ -134,7 +139,7 @@ class Clock:
 
     def _rebase(self, t, known):
         self._base = t - self.up_s()
-        if known is None or t - known >= STORE_S:
+        if known is None or t - known >= _STORE_S:
             self._save_due = True
 
     def _kept(self):
@@ -172,7 +177,7 @@ class TimeFile:
 
 # --- calendar: the epoch of `time` differs between a board (2000) and a computer (1970) -----------
 
-_MONTH_DAYS = (31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
+_MONTH_DAYS = const((31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31))
 
 
 def unix_time(year: int, month: int, day: int, hour: int, minute: int, second: int) -> int:

@@ -3,10 +3,12 @@
 import binascii
 from time import ticks_ms
 
+from micropython import const
+
 from firmware import flash
 from firmware.access.words import ROLES
 
-_TOKEN_BYTES = 7
+_TOKEN_BYTES = const(7)
 
 
 class SwitchedOff:
@@ -25,7 +27,7 @@ class SwitchedOff:
 class Commands:
     """`by_name`: name -> function(body), which returns why it was not done, or None.
 
-    `restart()` is called soon after `restart` was answered.
+    `restart()` is to follow soon, once the answer has got out.
     """
 
     def __init__(self, point, light, switched_off, restart):
@@ -61,8 +63,9 @@ class Commands:
         on = body.get("on")
         if type(on) is not bool:
             return "on: found {!r}, allowed true or false".format(on)
-        self._switched_off.store(not on)
-        return self._point.happened(("available", on))
+        declined = self._point.happened(("available", on))
+        self._switched_off.store(not on)  # an OSError is answered: it will not outlive a restart
+        return declined
 
     def _enrol(self, body):
         seconds = body.get("seconds", 60)
@@ -74,6 +77,7 @@ class Commands:
         self._light.identify(ticks_ms())
 
     def _restarted(self, body):
+        self._point.happened(("stop", "restart"))  # so that what was charged is on record
         self._restart()
 
     def _selftest(self, body):

@@ -4,15 +4,14 @@ Each message is checked before anything follows from it (DESIGN section 7); what
 reported, once per cause and minute.
 """
 
-from time import ticks_diff, ticks_ms
-
 from micropython import const
 
 from firmware.link.messages import MessageError, verify
 from firmware.settings import SettingsError
 
-REPORT_EVERY_MS = const(60_000)
-_CAUSES_LIMIT = const(16)
+_REPORT_EVERY_S = const(60)
+_CAUSES_LIMIT = const(16)  # that are reported within that time
+_ASK_AGAIN_S = const(60)
 
 
 class Downlink:
@@ -32,7 +31,8 @@ class Downlink:
         self._commands = commands
         self._record = record
         self._changed = changed
-        self._reported = {}  # (topic's last word, why) -> when
+        self._reported = {}  # (topic's last word, why) -> when, in seconds up
+        self._missed_up_s = None  # since when something good is missing for want of room
         self.rejected = 0
         self._takers = {
             topics.settings: self._take_settings,
@@ -60,21 +60,31 @@ class Downlink:
             self.reject(topic, error.why, error.detail)
         except SettingsError as error:
             self.reject(topic, "value", str(error))
-        except OSError as error:
-            self.reject(topic, "flash", str(error))
+        except (OSError, MemoryError) as error:
+            self._missed_up_s = self._clock.up_s()
+            self.reject(topic, "flash" if isinstance(error, OSError) else "memory", str(error))
+
+    def missed(self) -> tuple:
+        """Topics to subscribe to once more, now: one was heard that could not be held or stored,
+        and what is retained will come again."""
+        if self._missed_up_s is None or self._clock.up_s() - self._missed_up_s < _ASK_AGAIN_S:
+            return ()
+        self._missed_up_s = None
+        return self.subscriptions()
 
     def reject(self, topic: str | None, why: str, detail: str) -> None:
         """Count a message that was not followed, and report its cause at most once a minute."""
         self.rejected += 1
         word = (topic or "?").split("/")[-1]
         cause = (word, why)
-        now_ms = ticks_ms()
-        last_ms = self._reported.get(cause)
-        if last_ms is not None and ticks_diff(now_ms, last_ms) < REPORT_EVERY_MS:
+        up_s = self._clock.up_s()
+        reported = self._reported
+        for known in list(reported):
+            if up_s - reported[known] >= _REPORT_EVERY_S:
+                del reported[known]
+        if cause in reported or len(reported) >= _CAUSES_LIMIT:
             return
-        if len(self._reported) >= _CAUSES_LIMIT:
-            self._reported.clear()
-        self._reported[cause] = now_ms
+        reported[cause] = up_s
         self._record("message_rejected", {"topic": word, "why": why, "detail": detail})
 
     def _take_settings(self, body, raw):
@@ -82,9 +92,9 @@ class Downlink:
             return
         self._versions.check("settings", body["v"])
         self._settings.offer(body, raw)
+        self._changed()
         self._versions.floor("settings", body["v"])
         self._record("settings_applied", {"v": body["v"]})
-        self._changed()
 
     def _take_allowlist(self, body, raw):
         # The one in force may come again: if it is damaged on flash, it is fetched anew.
@@ -92,15 +102,24 @@ class Downlink:
         self._sync.offer(body, raw)
 
     def _take_command(self, body, raw):
-        version = body["v"]
-        expires = body.get("exp")
+        version, name, expires = body["v"], body.get("command"), body.get("exp")
+        if type(name) is not str:
+            raise MessageError("type", "command: allowed a text")
         if type(expires) is not int:
-            raise MessageError("type", f"exp: found {expires!r}, allowed a whole number")
-        if expires < self._clock.now():
-            raise MessageError("expired", f"exp {expires}, now {self._clock.now()}")
+            raise MessageError("type", "exp: allowed a whole number")
+        now = self._clock.now()
+        if now is None or expires < now:
+            raise MessageError("expired", f"exp {expires}, now {now}")
         self._versions.check("command", version)
         self._versions.store("command", version)
-        name = body.get("command")
-        command = self._commands.get(name)
-        why = command(body) if command is not None else f"no command {name!r}"
+        why = self._carry_out(name, body)
         self._record("command_done", {"v": version, "command": name, "ok": not why, "why": why})
+
+    def _carry_out(self, name, body):
+        command = self._commands.get(name)
+        if command is None:
+            return "no such command"
+        try:
+            return command(body)
+        except Exception as error:  # it gets its answer, whatever happens
+            return repr(error)

@@ -1,8 +1,12 @@
 """The owner's settings: one signed message, kept as it came and verified again at every start."""
 
+from micropython import const
+
 from firmware import flash
 
-_LIMIT_BYTES = 8_257  # DESIGN section 7: a message of 8,192 bytes, and the signature before it
+_LIMIT_BYTES = const(
+    8_257
+)  # a message of 8,192 bytes, and the signature before it
 
 
 class SettingsError(ValueError):

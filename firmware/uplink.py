@@ -6,12 +6,14 @@ from micropython import const
 
 from firmware.link.messages import sign
 
-STATE_EVERY_S = const(60)  # even where nothing has changed: uptime, memory, signal
+_STATE_EVERY_S = const(60)  # even where nothing has changed: uptime, memory, signal
 _IN_FLIGHT = const(4)
+_TEXT_MOST = const(96)  # characters of one text in an event, so that a message always takes it
 
 
 class Uplink:
-    """Sends through `mqtt` as fast as it takes it; call `send` a few times a second.
+    """Sends through `mqtt` as fast as it takes it, the state at most once a second; call `send` a
+    few times a second.
 
     `pending`: the events. `state()`: the state message as a dict.
     """
@@ -25,9 +27,14 @@ class Uplink:
         self._state = state
         self._due = True
         self._sent_up_s = 0
+        # Not twice in one second: a state, and an event that the link did not take.
+        self._tried_up_s = self._refused_up_s = -1
 
     def record(self, event: str, fields: dict) -> None:
-        """An event for the operator: its time is that of now."""
+        """An event for the operator: its time is that of now. Long texts in it are cut."""
+        for name, value in fields.items():
+            if type(value) is str and len(value) > _TEXT_MOST:
+                fields[name] = value[:_TEXT_MOST]
         clock = self._clock
         self._pending.add(event, fields, clock.exact(), clock.up_s())
 
@@ -39,23 +46,30 @@ class Uplink:
         """A new connection: the broker knows nothing of what was on its way."""
         self._pending.link_lost()
         self._due = True
+        self._tried_up_s = self._refused_up_s = -1
 
     def send(self) -> None:
-        """Hand over what is due, as far as the link takes it."""
+        """Hand over what is due, as far as the link takes it. May raise MemoryError, and goes on
+        where it was the next time.
+        """
         if not self._mqtt.connected:
             return
         up_s = self._clock.up_s()
-        if self._due or up_s - self._sent_up_s >= STATE_EVERY_S:
+        if up_s != self._tried_up_s and (self._due or up_s - self._sent_up_s >= _STATE_EVERY_S):
+            self._tried_up_s = up_s
             payload = json.dumps(self._state())
             if self._mqtt.publish(self._topics.state, payload, retain=True, qos=1) is not None:
                 self._due = False
                 self._sent_up_s = up_s
-        while self._pending.in_flight < _IN_FLIGHT:
+        while self._pending.in_flight < _IN_FLIGHT and up_s != self._refused_up_s:
             body = self._pending.unsent()
             if body is None:
                 return
+            if body["t"] is None:
+                body["t"] = self._clock.exact_at(body["up"])
             payload = sign(self._key, self._topics.event, body)
             packet_id = self._mqtt.publish(self._topics.event, payload, qos=1)
             if packet_id is None:
+                self._refused_up_s = up_s
                 return
             self._pending.sent(body["n"], packet_id)

@@ -46,8 +46,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _failed(
             f"unexpected {type(error).__name__}: {error} ({DEBUG_VARIABLE}=1 shows where)", 1
         )
-    finally:
-        _let_go_of_output()
 
 
 def _run(arguments: Sequence[str] | None) -> int:
@@ -92,15 +90,6 @@ def _failed(why: str, status: int) -> int:
     except OSError:
         return status  # nobody is listening there either
     return status
-
-
-def _let_go_of_output() -> None:
-    """Where output cannot go any more, keep the interpreter from trying once more as it ends."""
-    try:
-        sys.stdout.flush()
-    except OSError:
-        with open(os.devnull, "w") as nowhere:
-            os.dup2(nowhere.fileno(), sys.stdout.fileno())
 
 
 if __name__ == "__main__":

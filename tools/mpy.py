@@ -25,12 +25,13 @@ def firmware() -> dict[str, bytes]:
     files = {name: (ROOT / name).read_bytes() for name in ("boot.py", "main.py")}
     for source in sorted((ROOT / "firmware").rglob("*.py")):
         name = source.relative_to(ROOT)
-        files[name.with_suffix(".mpy").as_posix()] = compiled(name.as_posix(), source.read_bytes())
+        files[name.with_suffix(".mpy").as_posix()] = compiled(_module(name), source.read_bytes())
     return files
 
 
 def compiled(name: str, source: bytes) -> bytes:
-    """`source` as bytecode; tracebacks call it `name`. Kept in `build/`, by content."""
+    """`source` as bytecode. Tracebacks call it `name`: its module's, which the board keeps in
+    memory anyhow. Kept in `build/`, by content."""
     key = hashlib.sha256(b"\0".join((_version(), name.encode(), source))).hexdigest()
     kept = _CACHE / f"{key}.mpy"
     if not kept.exists():
@@ -47,6 +48,11 @@ def compiled(name: str, source: bytes) -> bytes:
                 raise CompileError(f"{name}: {done.stderr.strip()}")
             os.replace(out, kept)
     return kept.read_bytes()
+
+
+def _module(path: Path) -> str:
+    parts = path.with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
 @cache

@@ -71,15 +71,12 @@ STANDING = {
     ),
 }
 
-# A refusal is shown by its verdict: what time has made of a card, and everything else.
-EXPIRED_VERDICTS = ("Expired", "ListTooOld")
-
 
 def overlay_for(verdict: str) -> str:
-    """The overlay's name for a verdict."""
+    """The overlay's name for a verdict: of a refusal, what time has made of a card or another."""
     if verdict == "Accepted":
         return "accepted"
-    return "expired" if verdict in EXPIRED_VERDICTS else "refused"
+    return "expired" if verdict in ("Expired", "ListTooOld") else "refused"
 
 
 def brightness(pattern: str, at_ms: int) -> int:

@@ -71,7 +71,7 @@ LIMIT_MS = {
     "selftest": 90_000,  # a self-test that nobody ends
     "fault_over": 2_000,  # a fault that flickers must not make the contactor chatter
 }
-ENROL_MAX_S = const(600)
+_ENROL_MAX_S = const(600)
 
 # Where a line of the table does not name its next state.
 _STAY = const("(stay)")  # the same state
@@ -356,7 +356,7 @@ def _unreadable(new, event, now_ms, out, argument):
 
 
 def _limit(new, event, now_ms, out, name):
-    ms = min(event[1], ENROL_MAX_S) * 1_000 if name == "enrol" else LIMIT_MS[name]
+    ms = min(event[1], _ENROL_MAX_S) * 1_000 if name == "enrol" else LIMIT_MS[name]
     new[_DEADLINE] = (now_ms + ms) & _TICKS_MASK
 
 

@@ -15,7 +15,7 @@ HEADER_BYTES = const(12)
 DIGEST_BYTES = const(16)
 BITS = const(9)  # the most: 512 shards hold 100,000 cards; an index of 8,204 bytes
 
-_MAGIC = b"TGI1"
+_MAGIC = const(b"TGI1")
 
 
 def check(data: bytes | bytearray | memoryview) -> tuple[int, int]:

@@ -31,7 +31,8 @@ class Packs:
     def __init__(self, files, root: str):
         self._files = files
         self._root = root
-        self._open = [None] * (PACKS + 1)
+        self._open: list = [None] * (PACKS + 1)
+        self._written = set()  # the packs whose open file may be written
         self._copied = 0  # the pack that SPARE stands for
         self.generations = 0
         self.ends = [0] * (PACKS + 1)
@@ -42,7 +43,7 @@ class Packs:
 
     def read(self, pack: int, where: int, view: memoryview) -> bool:
         """Fill `view` from place `where` on; False when the pack ends before."""
-        file = self._open[pack] or self._opened(pack, "r+b")
+        file = self._open[pack] or self._opened(pack, "rb")
         file.seek(where * UNIT)
         return file.readinto(view) == len(view)
 
@@ -55,7 +56,7 @@ class Packs:
         end = where + len(data) // UNIT
         if end > _LAST:
             raise OSError(_FULL, "no room")
-        file = self._open[pack] or self._opened(pack, None)
+        file = self._writable(pack)
         try:
             file.seek(where * UNIT)
             file.write(data)
@@ -72,6 +73,7 @@ class Packs:
         self._copied = pack
         self.ends[SPARE] = 0
         self._opened(SPARE, "w+b")
+        self._written.add(SPARE)
 
     def drop_spare(self) -> None:
         """Give up the copy, if there is one."""
@@ -90,6 +92,8 @@ class Packs:
         self._close(pack)
         self.generations = self.switched()
         self._open[pack], self._open[SPARE] = self._open[SPARE], None
+        self._written.add(pack)
+        self._written.discard(SPARE)
         self.ends[pack] = self.ends[SPARE]
         self._try_to_remove(old)
 
@@ -115,15 +119,22 @@ class Packs:
         return f"{self._root}/{self.name(pack)}"
 
     def _opened(self, pack, mode):
-        if mode is None:  # to write: made where there is none, but what is there stays
+        file = self._open[pack] = self._files.open(self._path(pack), mode)
+        return file
+
+    def _writable(self, pack):
+        # Only from the first write on: littlefs counts the blocks of a file that is open for
+        # writing, and not yet flushed, twice.
+        if pack not in self._written:
+            self._close(pack)
             try:
-                return self._opened(pack, "r+b")
+                self._opened(pack, "r+b")
             except OSError as error:
                 if error.errno != _NONE:
                     raise
-                mode = "w+b"
-        file = self._open[pack] = self._files.open(self._path(pack), mode)
-        return file
+                self._opened(pack, "w+b")
+            self._written.add(pack)
+        return self._open[pack]
 
     def _try_to_remove(self, path):
         try:
@@ -133,6 +144,7 @@ class Packs:
 
     def _close(self, pack):
         file, self._open[pack] = self._open[pack], None
+        self._written.discard(pack)
         if file is None:
             return
         try:

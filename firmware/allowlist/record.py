@@ -18,7 +18,7 @@ from firmware.allowlist.errors import ListError
 from firmware.allowlist.packs import PACKS
 from firmware.allowlist.rows import Rows
 
-_MAGIC = b"TGR1"
+_MAGIC = const(b"TGR1")
 _HEADER_BYTES = const(12)
 _REF_BYTES = const(8192)  # DESIGN section 7: the most a message may have
 _ENDS_BYTES = const(32)

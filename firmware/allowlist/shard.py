@@ -13,7 +13,7 @@ ENTRY_BYTES = const(16)
 SHARD_BYTES = const(4096)  # the most a shard may have: one block of flash
 ENTRIES = const(255)  # what fits: (4096 - 8) // 16
 
-_MAGIC = b"TGS1"
+_MAGIC = const(b"TGS1")
 _TOKEN_BYTES = const(7)
 
 

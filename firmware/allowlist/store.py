@@ -29,7 +29,7 @@ _BLOCK_BYTES = const(4096)
 _WASTE_BYTES = const(16_384)  # out of date in one pack, before it is worth copying
 _NONE = const(-1)
 _ABSENT = const(2)  # ENOENT
-_NEXT = "/next"
+_NEXT = const("/next")
 
 
 class Store:

@@ -17,7 +17,7 @@ from firmware.allowlist.errors import ListError, ObjectError
 OBJECTS_AT_ONCE = const(4)
 ANSWER_MS = const(20_000)  # an object that has not come by then is asked for again later
 PASSES = const(6)  # through all that is missing, before the long pause
-BACK_OFF_MS = const(2_000)  # after the first pass, doubled after each
+_BACK_OFF_MS = const(2_000)  # after the first pass, doubled after each
 RETRY_MS = const(600_000)  # the long pause, and the one after a failure
 
 _NONE = const(-1)
@@ -218,7 +218,7 @@ class Sync:
             elif draft.missing:
                 passes += 1
                 if passes < PASSES:
-                    yield from self._pause(BACK_OFF_MS << passes - 1)
+                    yield from self._pause(_BACK_OFF_MS << passes - 1)
                 else:
                     passes = 0
                     self._on_rejected("missing", f"{draft.missing} {what}, asked {PASSES} times")

@@ -4,7 +4,7 @@ from micropython import const
 
 from firmware.hmac_sha256 import HmacSha256
 
-TOKEN_BYTES = const(7)
+_TOKEN_BYTES = const(7)
 _KEY_BYTES = const(32)
 _LENGTHS = {4: b"\x04", 7: b"\x07", 10: b"\x0a"}  # ISO/IEC 14443-3: UIDs of size one, two, three
 
@@ -22,4 +22,4 @@ class Tokens:
         length = _LENGTHS.get(len(number))
         if length is None:
             raise ValueError(f"number of {len(number)} bytes, expected 4, 7 or 10")
-        return self._hmac.digest(length, number)[:TOKEN_BYTES]
+        return self._hmac.digest(length, number)[:_TOKEN_BYTES]

@@ -27,7 +27,7 @@ SEVERAL = const(2)  # at least two different cards
 UNREADABLE = const(3)  # somebody is there; `why` says what went wrong
 DEAD = const(4)  # not the card's fault but the chip's; `why` says what it did
 
-CASCADE_LEVELS = const(3)
+_CASCADE_LEVELS = const(3)
 # A branch that goes on colliding after this many bits is left: there are several anyhow, and a look
 # must end.
 _BRANCHES = const(6)
@@ -82,7 +82,7 @@ class Selection:
         uid = chip.uid
         number = self._bytes
         length = 0
-        for level in range(1, CASCADE_LEVELS + 1):
+        for level in range(1, _CASCADE_LEVELS + 1):
             code = chip.anticoll(level)
             if code == COLLISION:
                 return self._tell_apart(level)

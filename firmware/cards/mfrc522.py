@@ -1,21 +1,9 @@
-"""NXP MFRC522 ("RC522") reader chip on SPI: registers, single exchanges, MIFARE Classic blocks.
-
-This file needs nothing else of the project and may be used alone:
-
-    from machine import Pin, SPI
-    from mfrc522 import ANSWER, MFRC522
-
-    chip = MFRC522(SPI(2, baudrate=5_000_000), Pin(5, Pin.OUT), Pin(22, Pin.OUT))
-    chip.init()
-    if chip.request() == ANSWER and chip.anticoll() == ANSWER and chip.select_tag() == ANSWER:
-        number = bytes(chip.uid[:4])  # complete unless chip.sak has bit 2 set (cascade)
-        chip.auth(AUTH_A, 8, b"\\xff" * 6, number)
-        block = chip.read(8)
-        chip.stop_crypto1()
+"""NXP MFRC522 ("RC522") reader chip on SPI: registers and single exchanges.
 
 `request`, `anticoll`, `select_tag` and `halt` allocate nothing on the heap and return a result
-code; the block functions raise `CardError`. Bare section numbers are those of the MFRC522 data
-sheet, Rev. 3.9; ISO 14443-3 is ISO/IEC 14443-3 Type A.
+code. What the charger has no use for, MIFARE Classic blocks above all, is in mifare.py; the two
+files may be used alone. Bare section numbers are those of the MFRC522 data sheet, Rev. 3.9; ISO
+14443-3 is ISO/IEC 14443-3 Type A.
 
 An SPI frame costs an ESP32 some 40 us whatever is in it, so frames are what this driver saves: the
 FIFO is written and read in bursts, and all that is to be known after an exchange comes in one
@@ -23,7 +11,7 @@ pipelined read (8.1.2.1) together with the answer itself. An exchange is six fra
 the chip to rest when nobody answered, or empties the FIFO when something was left in it.
 """
 
-from time import sleep_ms, sleep_us
+from time import sleep_us
 
 from micropython import const
 
@@ -40,14 +28,7 @@ WUPA = const(0x52)
 CASCADE_TAG = const(0x88)
 SAK_CASCADE = const(0x04)
 
-# MIFARE Classic (MF1S50yyX, section 9)
-AUTH_A = const(0x60)
-AUTH_B = const(0x61)
-_READ = const(0x30)
-_WRITE = const(0xA0)
-_ACK = const(0x0A)
-
-GAINS_DB = {18: 0x00, 23: 0x10, 33: 0x40, 38: 0x50, 43: 0x60, 48: 0x70}  # RFCfgReg, 9.3.3.6
+_GAINS_DB = {18: 0x00, 23: 0x10, 33: 0x40, 38: 0x50, 43: 0x60, 48: 0x70}  # RFCfgReg, 9.3.3.6
 
 FIELD_GUARD_MS = const(5)  # a card may take so long to wake in a new field (ISO 14443-3, 5)
 WAKE_MS = const(50)  # the longest that the oscillator is given to start (8.8.2 names no bound)
@@ -60,7 +41,6 @@ _STATUS2 = const(0x08)
 _FIFO_DATA = const(0x09)
 _FIFO_LEVEL = const(0x0A)
 _CONTROL = const(0x0C)
-_BIT_FRAMING = const(0x0D)
 _COLL = const(0x0E)
 _MODE = const(0x11)
 _TX_MODE = const(0x12)
@@ -75,7 +55,6 @@ _T_RELOAD_LOW = const(0x2D)
 _VERSION = const(0x37)
 
 _IRQ_RX = const(0x20)
-_IRQ_IDLE = const(0x10)
 _IRQ_TIMER = const(0x01)
 _ERROR_COLLISION = const(0x08)
 _ERROR_ANY_OTHER = const(0x17)  # FIFO overflow, CRC, parity, protocol
@@ -84,29 +63,26 @@ _CRYPTO1_ON = const(0x08)  # Status2Reg
 _NO_POSITION = const(0x20)  # CollReg
 _FIFO_SIZE = const(64)
 _ANTENNA_ON = const(0x83)
-_ANTENNA_OFF = const(0x80)
 
 # Whole SPI frames that never change. The address byte is register * 2, plus 0x80 to read (8.1.2.3).
-_IDLE = b"\x02\x00"
-_TRANSMIT = b"\x02\x04"
-_TRANSCEIVE = b"\x02\x0c"
-_AUTHENT = b"\x02\x0e"
-_SOFT_RESET = b"\x02\x0f"
-_CLEAR_IRQS = b"\x08\x7f"
-_FLUSH = b"\x14\x80"
-_FRAME_SHORT = b"\x1a\x07"  # the last byte sent has 7 bits, as REQA and WUPA do
-_SEND_SHORT = b"\x1a\x87"
-_FRAME_WHOLE = b"\x1a\x00"
-_SEND_WHOLE = b"\x1a\x80"
-_FIFO_REQA = b"\x12\x26"
-_FIFO_WUPA = b"\x12\x52"
-_FIFO_HLTA = b"\x12\x50\x00\x57\xcd"
+_IDLE = const(b"\x02\x00")
+_TRANSMIT = const(b"\x02\x04")
+_TRANSCEIVE = const(b"\x02\x0c")
+_SOFT_RESET = const(b"\x02\x0f")
+_CLEAR_IRQS = const(b"\x08\x7f")
+_FLUSH = const(b"\x14\x80")
+_FRAME_SHORT = const(b"\x1a\x07")  # the last byte sent has 7 bits, as REQA and WUPA do
+_SEND_SHORT = const(b"\x1a\x87")
+_FRAME_WHOLE = const(b"\x1a\x00")
+_SEND_WHOLE = const(b"\x1a\x80")
+_FIFO_REQA = const(b"\x12\x26")
+_FIFO_WUPA = const(b"\x12\x52")
+_FIFO_HLTA = const(b"\x12\x50\x00\x57\xcd")
 
 # The timer counts in steps of (2 * 169 + 1) / 13.56 MHz = 25 us, from the end of what is sent until
 # the fifth bit of the answer (9.3.3.10). Type A fixes the moment of the answer to requests,
 # anticollision and selection: the fifth bit is there 143 us after the end of sending.
 _PRESCALER = const(0xA9)
-_STEPS_PER_MS = const(40)
 _RELOAD_SELECTION = const(10)  # 11 steps: 275 us
 
 # From StartSend to the end of the answer, 1 bit = 128 / 13.56 MHz = 9.44 us:
@@ -154,10 +130,6 @@ _AT_GAIN = const(9)
 _AT_ANTENNA = const(11)
 
 
-class ChipError(OSError):
-    """The reader chip is absent or does not keep its settings; says what was found and expected."""
-
-
 class CardError(Exception):
     """A card did not do what was asked of it; says what was found and expected."""
 
@@ -176,8 +148,8 @@ class MFRC522:
     """
 
     def __init__(self, spi, cs, rst=None, gain_db: int = 38) -> None:
-        if gain_db not in GAINS_DB:
-            raise ValueError("gain {} dB, allowed {}".format(gain_db, sorted(GAINS_DB)))
+        if gain_db not in _GAINS_DB:
+            raise ValueError("gain {} dB, allowed {}".format(gain_db, sorted(_GAINS_DB)))
         self._cs = cs
         self._rst = rst
         self._write = spi.write
@@ -200,7 +172,7 @@ class MFRC522:
         supervised = tuple([line[1] for line in _SETTINGS])
         self._audit = _pipelined(_STATUS_REGISTERS + supervised, self._got)
         self._expected = bytearray([line[2] for line in _SETTINGS])
-        self._expected[_AT_GAIN] = GAINS_DB[gain_db] | 0x08  # bit 3 is reserved, 1 after reset
+        self._expected[_AT_GAIN] = _GAINS_DB[gain_db] | 0x08  # bit 3 is reserved, 1 after reset
         self._late_got = bytearray(6)
         self._late = tuple([_pipelined((_FIFO_DATA,) * n, self._late_got) for n in range(6)])
 
@@ -217,19 +189,6 @@ class MFRC522:
     @property
     def version(self) -> int:
         return self._expected[_AT_VERSION]
-
-    def init(self) -> None:
-        """Resets and sets up the chip and waits until a card in its field is awake: some 10 ms,
-        70 ms at most. For use without a supervisor. Raises `ChipError`."""
-        self.reset()
-        for _ in range(WAKE_MS // 5):
-            sleep_ms(5)
-            if self.awake():
-                break
-        fault = self.configure()
-        if fault:
-            raise ChipError(fault)
-        sleep_ms(FIELD_GUARD_MS + 1)
 
     def reset(self) -> None:
         """Hard reset where the pin is wired, else soft. The chip is away for up to `WAKE_MS`."""
@@ -283,10 +242,6 @@ class MFRC522:
             if found != self._expected[at]:
                 return "{} {:02x}, expected {:02x}".format(name, found, self._expected[at])
         return None
-
-    def antenna_on(self, on: bool = True) -> None:
-        self._expected[_AT_ANTENNA] = _ANTENNA_ON if on else _ANTENNA_OFF
-        self._put(_TX_CONTROL, self._expected[_AT_ANTENNA])
 
     def status(self) -> str:
         """The status registers as the last exchange left them, for messages."""
@@ -483,102 +438,6 @@ class MFRC522:
         self._frame(_IDLE)
         self._leftovers = leftovers
 
-    # MIFARE Classic, on a selected card
-
-    def auth(self, mode: int, block: int, key: bytes, uid: bytes) -> None:
-        """Authenticates the sector of `block`: mode AUTH_A or AUTH_B, key of 6 bytes, the card's
-        whole number. Raises `CardError`; the card must be selected anew after that."""
-        if len(key) != 6 or len(uid) < 4:
-            raise ValueError("key of {} bytes, expected 6".format(len(key)))
-        self._set_reload(2 * _STEPS_PER_MS)
-        self._frame(_IDLE)
-        self._frame(_CLEAR_IRQS)
-        self._frame(_FLUSH)
-        self._frame(_FRAME_WHOLE)
-        # The four bytes of the last cascade level (AN10927, MIFARE Classic authentication).
-        self._frame(b"\x12" + bytes([mode, block]) + bytes(key) + bytes(uid[-4:]))
-        self._frame(_AUTHENT)
-        irq = self._await(_IRQ_IDLE | _IRQ_TIMER, 8)
-        status2 = self._get(_STATUS2)
-        if not status2 & _CRYPTO1_ON:
-            self._frame(_IDLE)
-            self._frame(_FLUSH)
-            raise CardError(
-                "authentication of block {}: irq {:02x} Status2 {:02x}, expected {:02x}".format(
-                    block, irq, status2, _CRYPTO1_ON
-                )
-            )
-
-    def stop_crypto1(self) -> None:
-        """Back to plain text, so that other cards can be talked to."""
-        self._put(_STATUS2, 0)
-
-    def read(self, block: int) -> bytes:
-        """The 16 bytes of a block in an authenticated sector."""
-        answer = self.transceive(_with_crc(bytes([_READ, block])), 6)
-        if len(answer) != 18:
-            raise CardError(
-                "read of block {}: {}, expected 18 bytes".format(block, self._answer_name(answer))
-            )
-        _check_crc(answer, "block {}".format(block))
-        return answer[:16]
-
-    def write(self, block: int, data: bytes) -> None:
-        """Writes 16 bytes to a block in an authenticated sector."""
-        if len(data) != 16:
-            raise ValueError("block of {} bytes, expected 16".format(len(data)))
-        for part, timeout_ms in ((bytes([_WRITE, block]), 6), (bytes(data), 12)):
-            answer = self.transceive(_with_crc(part), timeout_ms)
-            if len(answer) != 1 or self.last_bits != 4 or answer[0] & 0x0F != _ACK:
-                raise CardError(
-                    "write of block {}: {}, expected ACK a".format(block, self._answer_name(answer))
-                )
-
-    def transceive(self, data: bytes, timeout_ms: int, last_bits: int = 0) -> bytes:
-        """Sends `data` as it is (the CRC is the caller's), its last byte with `last_bits` bits (0 =
-        all), and returns the answer; `last_bits` then tells how many bits its last byte has (0 =
-        all). Raises `CardError` on silence, collision or damage."""
-        self._set_reload(timeout_ms * _STEPS_PER_MS)
-        self._frame(_IDLE)
-        self._frame(_CLEAR_IRQS)
-        self._frame(_FLUSH)
-        self._put(_BIT_FRAMING, last_bits)
-        self._frame(b"\x12" + bytes(data))
-        self._frame(_TRANSCEIVE)
-        self._put(_BIT_FRAMING, 0x80 | last_bits)
-        irq = self._await(_IRQ_RX | _IRQ_TIMER, timeout_ms + 8)
-        got = self._got
-        level = got[_AT_LEVEL]
-        self.last_bits = got[_AT_CONTROL] & 7
-        answer = bytearray(1)
-        if irq & _IRQ_RX and level <= _FIFO_SIZE:
-            answer = bytearray(level + 1)
-            self._cs(0)
-            self._exchange_bytes(bytes([_read_address(_FIFO_DATA)] * level) + b"\x00", answer)
-            self._cs(1)
-        self._frame(_IDLE)
-        self._leftovers = True
-        if not irq & _IRQ_RX or got[_AT_ERROR] & (_ERROR_ANY_OTHER | _ERROR_COLLISION):
-            raise CardError("command {:02x}: {}, expected an answer".format(data[0], self.status()))
-        return bytes(answer[1:])
-
-    def _await(self, wanted: int, limit_ms: int) -> int:
-        """The interrupt bits, once one of those wanted is there or `limit_ms` are over."""
-        out, into = self._status[0]
-        for _ in range(limit_ms * 5):
-            sleep_us(200)
-            self._cs(0)
-            self._exchange_bytes(out, into)
-            self._cs(1)
-            if self._got[_AT_IRQ] & wanted:
-                break
-        return self._got[_AT_IRQ]
-
-    def _answer_name(self, answer: bytes) -> str:
-        if len(answer) == 1 and self.last_bits == 4:
-            return "NAK {:x}".format(answer[0] & 0x0F)
-        return "{} bytes".format(len(answer))
-
     # Registers
 
     def _set_reload(self, steps: int) -> None:
@@ -614,18 +473,6 @@ def crc_a(data, start: int, end: int) -> int:
         x = (x ^ x << 4) & 0xFF
         crc = (crc >> 8) ^ x << 8 ^ x << 3 ^ x >> 4
     return crc
-
-
-def _with_crc(data: bytes) -> bytes:
-    crc = crc_a(data, 0, len(data))
-    return data + bytes([crc & 0xFF, crc >> 8])
-
-
-def _check_crc(data: bytes, what: str) -> None:
-    computed = crc_a(data, 0, len(data) - 2)
-    found = data[-2] | data[-1] << 8
-    if found != computed:
-        raise CardError("CRC of {} {:04x}, computed {:04x}".format(what, found, computed))
 
 
 def _read_address(register: int) -> int:

@@ -13,26 +13,26 @@ from micropython import const
 from firmware.cards.iso14443a import DEAD, NOBODY, NUMBER, SEVERAL, Selection, is_random
 from firmware.cards.mfrc522 import FIELD_GUARD_MS, WAKE_MS
 
-POLL_MS = const(25)
+_POLL_MS = const(25)
 # A card that was read and lies there is looked at this often, until it is missed once.
 PRESENT_MS = const(100)
 
 # A card is gone after so many clean silences in a row, spanning so long since it was last there.
-GONE_MISSES = const(3)
+_GONE_MISSES = const(3)
 GONE_MS = const(150)
 # After several at once, the one that stays must have been alone for so long.
 ALONE_MS = const(1000)
 # So many looks at a card without reading it, and the driver is told to hold it still.
-UNREADABLE_LOOKS = const(4)
+_UNREADABLE_LOOKS = const(4)
 
 # The chip's registers are compared so often, in the same SPI frame as a poll's answer.
-AUDIT_MS = const(1000)
+_AUDIT_MS = const(1000)
 # A receiver that went deaf looks like an empty field: without a card for so long, reset the chip.
-REFRESH_MS = const(60000)
+_REFRESH_MS = const(60000)
 # Good for so long after a recovery, and the next trouble starts at the first rung again.
-STEADY_MS = const(10000)
-RETRY_MS = const(1000)
-RETRY_MAX_MS = const(60000)
+_STEADY_MS = const(10000)
+_RETRY_MS = const(1000)
+_RETRY_MAX_MS = const(60000)
 _WAKE_STEP_MS = const(5)
 
 _RUN = const(0)
@@ -61,7 +61,7 @@ class Reader:
         on_gone=lambda: None,
         on_health=lambda health, detail: None,
         beat=lambda: None,
-        poll_ms: int = POLL_MS,
+        poll_ms: int = _POLL_MS,
     ) -> None:
         self._chip = chip
         self._selection = Selection(chip)
@@ -78,7 +78,7 @@ class Reader:
         self._wake_until_ms = now_ms
         self._on_trial = False
         self._failures = 0
-        self._retry_ms = RETRY_MS
+        self._retry_ms = _RETRY_MS
         self._good_ms = now_ms
         self._audited_ms = now_ms
         self._fresh_ms = now_ms
@@ -106,7 +106,7 @@ class Reader:
                 return DEAD
             # A silence that may end a presentation counts only from a chip that is as it should be.
             audit = (
-                ticks_diff(now_ms, self._audited_ms) >= AUDIT_MS or self._presentation.misses > 0
+                ticks_diff(now_ms, self._audited_ms) >= _AUDIT_MS or self._presentation.misses > 0
             )
             outcome = self._selection.look(audit)
             fault = self._selection.fault
@@ -138,16 +138,12 @@ class Reader:
             self._on_trial = False
             self._good_ms = now_ms
             self._set_health("ok", self.detail)
-        elif audited and self._failures and ticks_diff(now_ms, self._good_ms) >= STEADY_MS:
+        elif audited and self._failures and ticks_diff(now_ms, self._good_ms) >= _STEADY_MS:
             self._failures = 0
-            self._retry_ms = RETRY_MS
+            self._retry_ms = _RETRY_MS
         if outcome != NOBODY:
             self._fresh_ms = now_ms
-        elif (
-            ticks_diff(now_ms, self._fresh_ms) >= REFRESH_MS
-            and not self._failures
-            and not self._presentation.present
-        ):
+        elif ticks_diff(now_ms, self._fresh_ms) >= _REFRESH_MS and not self._failures:
             self._stage = _RESET
             self._hard = True
             self._due_ms = now_ms
@@ -164,7 +160,7 @@ class Reader:
                 self._set_health("recovering", detail)
         else:
             self._due_ms = ticks_add(now_ms, self._retry_ms)
-            self._retry_ms = min(2 * self._retry_ms, RETRY_MAX_MS)
+            self._retry_ms = min(2 * self._retry_ms, _RETRY_MAX_MS)
             self._set_health("fault", detail)
 
     def _set_health(self, health: str, detail: str) -> None:
@@ -210,7 +206,7 @@ class Reader:
 class Presentation:
     """From looks to events: a card is told of once, until it was really gone.
 
-    Gone means: `GONE_MISSES` clean silences in a row over `GONE_MS`. Another card that is read
+    Gone means: `_GONE_MISSES` clean silences in a row over `GONE_MS`. Another card that is read
     alone just as often and as long is proof too that the first is gone. A garbled look means that
     somebody is there. A phone that makes up number after number is one presentation.
     """
@@ -242,7 +238,7 @@ class Presentation:
         self.settled = False
         self._other_looks = 0
         self.misses += 1
-        if self.misses >= GONE_MISSES and ticks_diff(now_ms, self._seen_ms) >= GONE_MS:
+        if self.misses >= _GONE_MISSES and ticks_diff(now_ms, self._seen_ms) >= GONE_MS:
             self._end()
 
     def number(self, number: bytes, now_ms) -> None:
@@ -277,7 +273,7 @@ class Presentation:
         self.settled = False
         self._sure = self._sure or sure
         self._garbled += 1
-        if not self._told and self._garbled >= UNREADABLE_LOOKS:
+        if not self._told and self._garbled >= _UNREADABLE_LOOKS:
             self._tell("unreadable")
 
     def _seen(self, now_ms) -> None:
@@ -294,7 +290,7 @@ class Presentation:
             self._other_ms = now_ms
         self._other_looks += 1
         needed_ms = ALONE_MS if self._contested else GONE_MS
-        return self._other_looks >= GONE_MISSES and ticks_diff(now_ms, self._other_ms) >= needed_ms
+        return self._other_looks >= _GONE_MISSES and ticks_diff(now_ms, self._other_ms) >= needed_ms
 
     def _tell(self, kind: str) -> None:
         if kind not in self._told:

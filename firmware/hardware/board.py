@@ -13,7 +13,7 @@ from firmware.hardware.watchdog import Watchdog
 # Half of what the MFRC522 is specified for (data sheet section 8.1.2: 10 Mbit/s), and a whole
 # fraction of the ESP32's 80 MHz. A card takes some 700 bits, so that 10 MHz would save 0.07 ms of a
 # tap and give up the margin that clones and leads of 30 cm need.
-SPI_HZ = const(5_000_000)
+_SPI_HZ = const(5_000_000)
 _SPI_ID = const(2)
 
 # Longer than anything that the start or a full flash may take, short for a driver who waits.
@@ -43,7 +43,7 @@ class Board:
         self.rst = None if pins["rst"] is None else _output(machine, pins["rst"], 1)
         self.spi = machine.SPI(
             _SPI_ID,
-            baudrate=SPI_HZ,
+            baudrate=_SPI_HZ,
             polarity=0,
             phase=0,
             sck=machine.Pin(pins["sck"]),

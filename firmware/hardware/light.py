@@ -10,12 +10,12 @@ from micropython import const
 
 from firmware.access import light as table
 
-FRAME_MS = const(40)  # at most 25 changes a second; what is new shows within one frame
+_FRAME_MS = const(40)  # at most 25 changes a second; what is new shows within one frame
 PWM_HZ = const(1_000)
 
 # `identify` answers "which one is it?": a look that no state has.
 IDENTIFY = ("white", "fast blink")
-IDENTIFY_MS = const(10_000)
+_IDENTIFY_MS = const(10_000)
 
 _FULL = const(255)
 _PWM_PER_STEP = const(257)  # 255 * 257 = 65,535, the whole of duty_u16
@@ -57,7 +57,7 @@ class Light:
 
     def identify(self, now_ms: int) -> None:
         """Blink white for ten seconds."""
-        self._cover(IDENTIFY, now_ms, IDENTIFY_MS)
+        self._cover(IDENTIFY, now_ms, _IDENTIFY_MS)
 
     def standing(self, name: str, on: bool) -> None:
         """Turn a standing remark on or off."""
@@ -74,7 +74,7 @@ class Light:
             self._look_fresh = False
             self._look_ms = now_ms
         if not self._rested:
-            if ticks_diff(now_ms, self._written_ms) < FRAME_MS:
+            if ticks_diff(now_ms, self._written_ms) < _FRAME_MS:
                 return False
             self._rested = True
         scale = self._percent(now_ms) * self._brightness

@@ -1,4 +1,4 @@
-"""Whether a vehicle is connected and asks for energy, by a contact; see pilot.py for the other way."""
+"""Whether a vehicle is connected and asks for energy, by a contact. By the pilot: pilot.py."""
 
 from time import ticks_diff
 

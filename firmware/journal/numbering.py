@@ -19,8 +19,8 @@ class Numbering:
 
     `path`: the file, replaced by an atomic rename. Where it cannot be read, the old numbers are
     lost: the count then goes on from `fallback` (seconds since 1970 of the last known time, or 0),
-    so that it still moves forward where a clock is known. Where it cannot be written, numbers are
-    still unique within this start of the board, and `stored` is False.
+    so that it still moves forward where a clock is known. Where it cannot be written, `stored` is
+    False, numbers are still unique within this start of the board, and each tries to write again.
     """
 
     def __init__(self, path: str, fallback: int = 0):
@@ -32,9 +32,10 @@ class Numbering:
 
     def next(self) -> int:
         """The next event number; writes to flash once in `BLOCK` calls."""
-        if self._next >= self._reserved:
-            self._reserved = self._next + BLOCK
-            self.stored = _write(self._path, self.boot, self._reserved)
+        if self._next >= self._reserved or not self.stored:
+            reserved = self._next + BLOCK
+            self.stored = _write(self._path, self.boot, reserved)
+            self._reserved = reserved
         number = self._next
         self._next = number + 1
         return number

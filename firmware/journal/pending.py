@@ -2,10 +2,10 @@
 
 from micropython import const
 
-LIMIT = const(64)
+_LIMIT = const(64)
 
 # Given up last when the room is full: people are billed from these.
-_KEPT_LONGEST = ("session_started", "session_ended")
+_KEPT_LONGEST = const(("session_started", "session_ended"))
 
 
 class Pending:
@@ -16,7 +16,7 @@ class Pending:
     start), `event` and the event's own fields (DESIGN section 8).
     """
 
-    def __init__(self, numbering, limit: int = LIMIT):
+    def __init__(self, numbering, limit: int = _LIMIT):
         self._numbering = numbering
         self._limit = limit
         self._waiting = []  # events, oldest first
@@ -32,13 +32,18 @@ class Pending:
         return len(self._in_flight)
 
     def add(self, event: str, fields: dict, t: int | None, up: int) -> None:
-        """Take one event in. When full, the oldest routine event goes first, a session's last."""
+        """Take one event in. When full, the oldest routine event goes first, a session's last.
+        What finds no memory is lost and counted: whoever reports has more important things to do.
+        """
         if len(self._waiting) >= self._limit:
             self._make_room()
         numbering = self._numbering
-        body = {"n": numbering.next(), "boot": numbering.boot, "t": t, "up": up, "event": event}
-        body.update(fields)
-        self._waiting.append(body)
+        try:
+            body = {"n": numbering.next(), "boot": numbering.boot, "t": t, "up": up, "event": event}
+            body.update(fields)
+            self._waiting.append(body)
+        except MemoryError:
+            self.lost += 1
 
     def unsent(self) -> dict | None:
         """The oldest event that is not on its way, or None."""

@@ -37,11 +37,9 @@ class _Wire:
         self._outbox = outbox
         self._inbox = None
 
-    def lend(self, inbox: Inbox | None) -> Inbox | None:
-        """What there is to read: one packet while it is delivered, else nothing. Gives back the
-        one before."""
-        before, self._inbox = self._inbox, inbox
-        return before
+    def lend(self, inbox: Inbox | None) -> None:
+        """What there is to read: one packet while it is delivered, else nothing."""
+        self._inbox = inbox
 
     def read(self, count: int) -> bytes:
         data = self._inbox.read(count) if self._inbox else None
@@ -169,7 +167,6 @@ class Codec:
         outbox.reserve()
         end = outbox.end
         self._client.sock = self._wire
-        reading = self._wire.lend(None)  # a handler may publish while its message is delivered
         written = -1
         try:
             write(*arguments)
@@ -177,7 +174,6 @@ class Codec:
         except _NothingThere:
             written = outbox.end - end  # the packet is there; umqtt would now wait for its answer
         finally:
-            self._wire.lend(reading)
             if written != size:
                 outbox.rewind(end)
         if written != size:

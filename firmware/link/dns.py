@@ -11,16 +11,16 @@ import time
 
 from micropython import const
 
-ATTEMPTS = const(3)
-ATTEMPT_MS = const(2_000)
+_ATTEMPTS = const(3)
+_ATTEMPT_MS = const(2_000)
 
 _POLL_MS = const(20)
 _MESSAGE_BYTES = const(512)  # RFC 1035 section 4.2.1
 _HEADER_BYTES = const(12)
 _NAME_BYTES = const(253)
 _PORT = const(53)
-_MULTICAST = ("224.0.0.251", 5353)
-_TYPE_A_CLASS_IN = b"\x00\x01\x00\x01"
+_MULTICAST = const(("224.0.0.251", 5353))
+_TYPE_A_CLASS_IN = const(b"\x00\x01\x00\x01")
 _CLASS_MASK = const(0x7FFF)  # RFC 6762 section 10.2: the top bit means "forget older ones"
 
 
@@ -33,7 +33,7 @@ async def resolve(
     server: str,
     rng,
     beat=lambda: None,
-    attempt_ms: int = ATTEMPT_MS,
+    attempt_ms: int = _ATTEMPT_MS,
     port: int = _PORT,
 ) -> str:
     """The IPv4 address of `host` in text. An address is its own answer. Raises DnsError.
@@ -50,7 +50,7 @@ async def resolve(
     sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     try:
         sock.setblocking(False)
-        for _ in range(ATTEMPTS):
+        for _ in range(_ATTEMPTS):
             number = int(rng() * 0x10000)
             _send(sock, query(host, number), address)
             asked = time.ticks_ms()

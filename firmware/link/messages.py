@@ -14,7 +14,7 @@ from firmware.hmac_sha256 import HmacSha256, same
 
 SIZE_LIMIT = const(8_192)  # bytes of one message, signature included
 NESTING_LIMIT = const(8)  # JSON objects and arrays within each other, the outermost counted
-INTEGER_LIMIT = const(0x3FFF_FFFF_FFFF)  # 70 million years in seconds; far inside every parser
+_INTEGER_LIMIT = const(0x3FFF_FFFF_FFFF)  # 2 million years in seconds; far inside every parser
 
 _SIGNATURE_BYTES = const(64)
 _LEAST_BYTES = const(67)  # signature, space, {}
@@ -160,7 +160,7 @@ def _nesting(text: bytes) -> int:
 
 def _whole(content: dict, name: str, least: int) -> None:
     found = content.get(name)
-    if type(found) is not int or not least <= found <= INTEGER_LIMIT:
+    if type(found) is not int or not least <= found <= _INTEGER_LIMIT:
         raise MessageError("type", f"{name}: found {found!r}, allowed a whole number from {least}")
 
 

@@ -1,8 +1,8 @@
 """The link to the broker: one asyncio task that connects, serves, notices that it is dead, and
 connects again, and never keeps the other tasks waiting whatever the broker does.
 
-Promised: no call waits for the network; a turn of the loop ends after `SLICE_MS` or one message
-handler; memory is bounded (one packet in, `OUTBOX_BYTES` out, `WAITING_LIMIT` answers awaited);
+Promised: no call waits for the network; a turn of the loop ends after `_SLICE_MS` or one message
+handler; memory is bounded (one packet in, `_OUTBOX_BYTES` out, `WAITING_LIMIT` answers awaited);
 every wait for the broker has an end, after which the connection is given up and made anew.
 
 Sessions are clean: each connect starts from nothing, `on_connect` subscribes, and what is retained
@@ -39,8 +39,8 @@ from firmware.link.framing import (
 )
 from firmware.link.stream import Stream, tls_context
 
-SLICE_MS = const(5)
-OUTBOX_BYTES = const(4_096)
+_SLICE_MS = const(5)
+_OUTBOX_BYTES = const(2_048)  # twice what our longest message takes
 WAITING_LIMIT = const(32)
 
 _IDLE_MS = const(10)  # between two looks at a silent connection
@@ -126,7 +126,7 @@ class Mqtt:
         self._rng = rng
         self._ping_ms = keepalive_s * 500  # half of it, so that one lost ping is no lost link
         self._inbox = Inbox()
-        self._outbox = Outbox(OUTBOX_BYTES)
+        self._outbox = Outbox(_OUTBOX_BYTES)
         self._codec = Codec(
             self._outbox,
             self._published,
@@ -273,7 +273,7 @@ class Mqtt:
         if not len(outbox):
             self._moved = time.ticks_ms()
             return False
-        count = stream.write(outbox.pending(OUTBOX_BYTES))
+        count = stream.write(outbox.pending(_OUTBOX_BYTES))
         if not count:
             return False
         self._moved = time.ticks_ms()
@@ -296,7 +296,7 @@ class Mqtt:
             if outcome:
                 self._packet(outcome)
                 inbox.next()
-            if time.ticks_diff(time.ticks_ms(), began) >= SLICE_MS:
+            if time.ticks_diff(time.ticks_ms(), began) >= _SLICE_MS:
                 return True
         return False
 

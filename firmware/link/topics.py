@@ -1,6 +1,8 @@
 """The names of an installation's MQTT topics (DESIGN sections 6 to 8)."""
 
-_ROOT = "tapgate/"
+from micropython import const
+
+_ROOT = const("tapgate/")
 
 
 class Topics:

@@ -5,11 +5,11 @@ import time
 
 from micropython import const
 
-POLL_MS = const(250)
+_POLL_MS = const(250)
 JOIN_MS = const(15_000)  # how long one attempt may take before the next
 RESTART_AFTER = const(8)  # attempts in a row, then the radio is switched off and on
 
-_NO_ADDRESS = "0.0.0.0"
+_NO_ADDRESS = const("0.0.0.0")
 
 
 class Wifi:
@@ -35,7 +35,7 @@ class Wifi:
         while True:
             self._beat()
             self.poll(time.ticks_ms())
-            await asyncio.sleep_ms(POLL_MS)
+            await asyncio.sleep_ms(_POLL_MS)
 
     def poll(self, now_ms) -> None:
         """One look at the radio; asks it to join where it is due."""

@@ -138,8 +138,8 @@ GARBAGE = {
     "ones": b"\xff" * 5000,
     "second CONNACK": b"\x20\x02\x00\x00",
     "endless length": b"\x30\xff\xff\xff\xff\xff\xff",
-    "QoS 2": publish_packet(TOPIC, b"x", 4, b"\x00\x01"),
-    "QoS 3": publish_packet(TOPIC, b"x", 6, b"\x00\x01"),
+    "QoS 2": publish_packet(TOPIC, b"x" * 9, 4, b"\x00\x01"),
+    "QoS 3": publish_packet(TOPIC, b"x" * 9, 6, b"\x00\x01"),
     "identifier 0": publish_packet(TOPIC, b"x", 2, b"\x00\x00"),
     "empty topic": publish_packet("", b"x"),
     "topic past the end": b"\x30\x04\x00\x09ab",
@@ -213,7 +213,7 @@ def test_a_broker_that_takes_nothing(micropython: str, proxy: FaultProxy) -> Non
     with Program(micropython, "client", port=proxy.port, topics=[TOPIC], **options) as charger:
         charger.wait("ready")
         proxy.deaf = True
-        charger.do("shout", size=3000)
+        charger.do("shout", size=1500)
         found = charger.wait("problem", within_s=20, kind="timeout")
         assert found["detail"].endswith("bytes that nobody takes")
         charger.do("shout", size=0)

@@ -162,6 +162,20 @@ def test_blocked_and_expired_cards_stay_listed_so_that_the_charger_can_say_why()
     assert second[12:15] == b"\0\0\1"
 
 
+def test_the_charger_takes_what_is_built_here():
+    from firmware.allowlist import index, shard
+
+    cards = [card(hashlib.sha256(i.to_bytes(2)).digest()[:7], i) for i in range(3_000)]
+    permissions: dict[tuple[int, int | None], Permission]
+    permissions = {(i, None): ALWAYS for i in range(3_000)}
+    built = allowlist.build(None, cards, permissions)
+    whole = built.objects[built.digest]
+    bits, count = index.check(whole)
+    assert (bits, count) == (4, 3_000)
+    shards = [built.objects[whole[at : at + 16].hex()] for at in range(12, len(whole), 16)]
+    assert sum(shard.check(each, i, bits) for i, each in enumerate(shards)) == 3_000
+
+
 @given(
     st.lists(st.binary(min_size=7, max_size=7), unique=True, max_size=600),
     st.randoms(use_true_random=False),

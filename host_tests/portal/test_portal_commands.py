@@ -289,6 +289,11 @@ def test_a_grant_says_what_it_gave_in_local_time(site: Tapgate, anna):
     }
 
 
+def test_a_grant_that_is_over_already_is_given_and_said_to_be(site: Tapgate, anna):
+    answer = site("grant", anna, "--role", "user", "--until", "2020-01-01")
+    assert answer.status == 0 and "over already" in answer.out
+
+
 def test_a_second_grant_replaces_the_first_with_its_times(site: Tapgate, anna):
     site("grant", anna, "--role", "user", "--until", "2027-01-01")
     site("grant", anna, "--role", "service")

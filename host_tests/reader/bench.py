@@ -2,8 +2,8 @@
 
 import random
 
-from firmware.cards import mfrc522, reader
-from firmware.cards.mfrc522 import MFRC522
+from firmware.cards import mfrc522, mifare, reader
+from firmware.cards.mifare import Mifare
 from firmware.cards.reader import Reader
 from tools.virtual.rc522 import Chip, Field, MifareClassic, Phone
 
@@ -32,12 +32,13 @@ class Bench:
         self.on_frame = lambda n: None
         self.patience = 1.0
         self.longest_ns = 0
-        monkeypatch.setattr(
-            mfrc522, "sleep_us", lambda us: self.sleep_ns(int(us * 1_000 * self.patience))
-        )
-        monkeypatch.setattr(mfrc522, "sleep_ms", lambda ms: self.sleep_ns(ms * 1_000_000))
+        for module in (mfrc522, mifare):
+            monkeypatch.setattr(
+                module, "sleep_us", lambda us: self.sleep_ns(int(us * 1_000 * self.patience))
+            )
+        monkeypatch.setattr(mifare, "sleep_ms", lambda ms: self.sleep_ns(ms * 1_000_000))
         monkeypatch.setattr(reader, "ticks_ms", lambda: self.now_ns // 1_000_000 & TICKS)
-        self.chip = MFRC522(self, self.cs, self.rst if rst else None)
+        self.chip = Mifare(self, self.cs, self.rst if rst else None)
         self.told: list = []
         self.health: list[tuple[str, str]] = []
         self.beats = 0

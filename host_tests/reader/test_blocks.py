@@ -2,7 +2,8 @@
 
 import pytest
 
-from firmware.cards.mfrc522 import ANSWER, AUTH_A, AUTH_B, WUPA, CardError, ChipError
+from firmware.cards.mfrc522 import ANSWER, WUPA, CardError
+from firmware.cards.mifare import AUTH_A, AUTH_B, ChipError
 from host_tests.reader.bench import Bench
 
 KEY = b"\xff" * 6

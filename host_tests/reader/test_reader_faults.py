@@ -6,7 +6,7 @@ from itertools import pairwise
 import pytest
 
 from firmware.cards.iso14443a import DEAD, NOBODY
-from firmware.cards.mfrc522 import MFRC522
+from firmware.cards.mifare import Mifare
 from host_tests.reader.bench import Bench, Phone
 
 A = "04a1b2c3"
@@ -226,13 +226,31 @@ def test_a_register_that_changed_is_noticed_and_mended(
 
 def test_a_gain_that_was_asked_for_is_kept(make_bench) -> None:
     bench = make_bench()
-    chip = MFRC522(bench, bench.cs, None, gain_db=48)
+    chip = Mifare(bench, bench.cs, None, gain_db=48)
     chip.init()
     assert chip.check() is None
     register_write(bench, 0x26, 0x58)
     assert chip.check() == "RFCfgReg 58, expected 78"
     with pytest.raises(ValueError, match="gain 40 dB, allowed"):
-        MFRC522(bench, bench.cs, None, gain_db=40)
+        Mifare(bench, bench.cs, None, gain_db=40)
+
+
+def test_silence_from_a_chip_that_is_not_as_it_should_be_is_nobodys_absence(bench: Bench) -> None:
+    """100 % modulation switched off under every look: the card cannot hear, but it lies there."""
+    bench.place(A)
+    bench.polls(5)
+
+    def spoil(n: int) -> None:
+        if bench.reader._stage == 0:
+            register_write(bench, 0x15, 0x00)
+
+    bench.on_frame = spoil
+    bench.run_ms(20_000)
+    assert bench.reader.health == "fault"
+    bench.on_frame = lambda n: None
+    bench.run_ms(20_000)
+    assert bench.reader.health == "ok"
+    assert bench.told == [A]
 
 
 def test_an_antenna_that_is_off_does_not_stall_a_poll(bench: Bench) -> None:

@@ -53,6 +53,7 @@ def test_what_a_board_allows_is_allowed(bench):
         "spi.deinit(); SoftSPI(sck=Pin(18), mosi=Pin(23), miso=Pin(19)).init(baudrate=400000)\n"
         "Pin(27, Pin.OUT); Pin(27, Pin.OUT, value=0); assert Pin(27) is Pin(27)\n"
         "pwm = PWM(Pin(4), freq=1000); pwm.deinit(); Pin(4, Pin.OUT)\n"
+        "from neopixel import NeoPixel; [NeoPixel(Pin(25, Pin.OUT), 1) for _ in range(2)]\n"
         "assert ADC(Pin(36)).read() >= 0 and machine.Signal(27, Pin.OUT, invert=True).value() == 1"
     )
 
@@ -61,6 +62,14 @@ def test_a_transfer_while_the_chip_select_is_high_is_an_error(bench):
     assert bench.fails(SPI.format(5_000_000, 0) + "spi.write(b'1')") == (
         "RuntimeError: SPI transfer while the reader's chip-select GPIO5 is high"
     )
+
+
+def test_a_line_taken_from_the_bus_is_noticed_until_the_bus_is_set_up_again(bench):
+    code = SPI.format(1_000_000, 0) + "cs(0); spi.write(b'1'); Pin(23, Pin.OUT); "
+    assert bench.fails(code + "spi.write(b'1')") == (
+        "RuntimeError: GPIO23 was taken from SPI(2) by a Pin"
+    )
+    bench.run("spi.init(); spi.write(b'1')")
 
 
 def test_a_clock_that_is_too_fast_for_the_reader_is_an_error(bench):

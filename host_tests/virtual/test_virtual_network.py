@@ -90,7 +90,8 @@ def test_a_name_that_nobody_knows_has_no_answer(bench):
     answer = bench.run(
         CONNECT + "s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.settimeout(5)\n"
         "server = address(wlan.ifconfig()[3], 53, socket.SOCK_DGRAM)\n"
-        "question = b'\\x12\\x34\\x01\\0\\0\\1\\0\\0\\0\\0\\0\\0\\x04none\\x07invalid\\0\\0\\1\\0\\1'\n"
+        "question = b'\\x12\\x34\\x01\\0\\0\\1' + bytes(6)\n"
+        "question += b'\\x04none\\x07invalid\\0\\0\\1\\0\\1'\n"
         "s.sendto(question, server); answer = s.recv(512); print(answer[3] & 15, answer[7])"
     )
     assert answer == "3 0"
@@ -121,7 +122,8 @@ def test_a_wrong_password_or_network_is_told_apart(start):
     charger = start(
         "import network, time\nwlan = network.WLAN(network.STA_IF); wlan.active(True)\n"
         "for ssid, key in (('home', 'wrong-one'), ('away', 'right-one'), ('home', 'right-one')):\n"
-        "    wlan.disconnect(); wlan.connect(ssid, key); time.sleep_ms(300); print(wlan.status())\n",
+        "    wlan.disconnect(); wlan.connect(ssid, key)\n"
+        "    time.sleep_ms(300); print(wlan.status())\n",
         config={"wifi": {"ssid": "home", "password": "right-one"}},
     )
     charger.wait_for_output("stopped", 5)

@@ -74,17 +74,17 @@ def write_secret(path: Path, text: str) -> None:
 
 
 @contextmanager
-def publishing(home: Path, patience_s: float = LOCK_PATIENCE_S) -> Iterator[None]:
+def publishing(home: Path) -> Iterator[None]:
     """One publisher at a time, so that what reaches the broker last is also the newest. The lock
     ends with the process that holds it, however that ends."""
     require(home)
     descriptor = os.open(home / PUBLISHING_LOCK, os.O_RDWR | os.O_CREAT, _FILE_MODE)
     try:
-        until = time.monotonic() + patience_s
+        until = time.monotonic() + LOCK_PATIENCE_S
         while not _taken(descriptor):
             if time.monotonic() > until:
                 raise Refusal(
-                    f"another 'tapgate publish' has been at it for {patience_s:.0f} s; "
+                    f"another 'tapgate publish' has been at it for {LOCK_PATIENCE_S} s; "
                     "wait until it is done and try again"
                 )
             time.sleep(_LOCK_POLL_S)

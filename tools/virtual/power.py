@@ -29,7 +29,7 @@ BOARD_DIR = Path(__file__).with_name("board")
 HEAP_BYTES = 2 * 110 * 1024  # an ESP32's 110 KB, with objects twice the size
 HARDWARE_BYTES = 300 * 1024  # room for the stand-ins beside the firmware's heap
 PANIC_MS = 300  # a chip that crashes prints its panic and starts again
-HEAP_ANSWER_S = 0.5
+HEAP_ANSWER_S = 2.0
 
 # machine.reset_cause()
 PWRON, HARD, WDT, DEEPSLEEP, SOFT = 1, 2, 3, 4, 5
@@ -55,6 +55,11 @@ class Console(Protocol):
     def interrupts(self, on: bool) -> None: ...
 
     def life_ended(self, soft: bool) -> None: ...
+
+    @property
+    def at_prompt(self) -> bool:
+        """No program runs, and none of its callbacks: the REPL waits for a key."""
+        ...
 
     @property
     def raw(self) -> bool:
@@ -439,7 +444,7 @@ class Power:
     async def heap_used(self) -> int | None:
         """Counted by the board itself after a collection; None if it does not answer."""
         life = self._life
-        if life is None:
+        if life is None or self.console.at_prompt:
             return None
         waiter: asyncio.Future[int] = self.loop.create_future()
         self._heap_waiters.append(waiter)

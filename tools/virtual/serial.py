@@ -209,14 +209,15 @@ class SerialLine:
             self._held += data
             return
         before, interrupt, after = data.partition(_CTRL_C)
-        if interrupt and self._interrupts and not self._at_prompt():
+        if interrupt and self._interrupts and not self.at_prompt:
             self._feed(before)
             self._held = after
             self._interrupt(self._loop.time() + _HOLD_S)
         else:
             self._feed(data)
 
-    def _at_prompt(self) -> bool:
+    @property
+    def at_prompt(self) -> bool:
         """The interpreter reads a command: its terminal is in its raw mode."""
         return self._inner >= 0 and not termios.tcgetattr(self._inner)[3] & termios.ISIG
 
@@ -237,7 +238,7 @@ class SerialLine:
         """What was typed after a Ctrl-C waits for the prompt, which drops what came before it."""
         if self._closed:
             return
-        if not self._at_prompt() and self._loop.time() < until_s:
+        if not self.at_prompt and self._loop.time() < until_s:
             self._loop.call_later(_HOLD_LOOK_S, self._release, until_s)
             return
         held, self._held = self._held or b"", None
@@ -247,7 +248,7 @@ class SerialLine:
     def _enter_raw(self) -> None:
         if self._closed or self._inner < 0:
             return
-        if self._at_prompt():
+        if self.at_prompt:
             self._feed(_CTRL_A)
         else:
             self._loop.call_later(_HOLD_LOOK_S, self._enter_raw)

@@ -22,7 +22,7 @@ from tools.virtual.wiring import ConfigFileError, read_config, wiring
 from tools.virtual.world import World
 
 _SWITCH_S = 0.0002  # the thread that serves the board never waits longer for its turn
-_HEAP_KB = range(32, 65_537)
+_HEAP_KB = range(16, 65_537)
 
 
 class SimulateError(Exception):

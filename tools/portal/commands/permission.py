@@ -1,5 +1,6 @@
 """tapgate grant, revoke."""
 
+import time
 from typing import Annotated, Literal
 
 import typer
@@ -61,7 +62,9 @@ def grant(
     if inherit:
         if charger is None or role or valid_from or valid_until:
             raise WrongUsage("--inherit goes with --charger NAME, and with nothing else")
-    elif role is None:
+        _inherit(call, email, charger)
+        return
+    if role is None:
         raise WrongUsage("Missing option '--role': owner, user or service")
 
     from tools.portal import chargers, database, installation, moments, people, permissions
@@ -69,27 +72,39 @@ def grant(
     with database.changing(call.home) as session:
         zone = installation.zone(installation.current(session))
         person = people.find(session, email)
-        where = chargers.find(session, charger) if charger is not None else None
-        address = person.email
-        if role is None:
-            assert where is not None
-            permissions.inherit(session, person, where)
-            answer = {"person": address, "charger": where.name, "role": None}
-            line = f"{address} has on {where.name} what they have on the installation"
-        else:
-            permission = permissions.grant(
-                session,
-                person,
-                role,
-                where,
-                None if valid_from is None else moments.parse(valid_from, zone),
-                None if valid_until is None else moments.parse(valid_until, zone, end=True),
-            )
-            answer = {"person": address, **permission_answer(permission, zone)}
-            line = f"{address}: {in_words(answer)}"
+        permission = permissions.grant(
+            session,
+            person,
+            role,
+            chargers.find(session, charger) if charger is not None else None,
+            None if valid_from is None else moments.parse(valid_from, zone),
+            None if valid_until is None else moments.parse(valid_until, zone, end=True),
+        )
+        answer = {"person": person.email, **permission_answer(permission, zone)}
+        until = permission.valid_until
         without_card = not person.cards
-    lines = [f"no card yet: tapgate card add {address} --number TEXT"] if without_card else []
-    call.out.done(answer, line, *lines, "next: tapgate publish")
+    lines = []
+    if until is not None and until <= time.time():
+        lines.append("that is over already: their cards are refused as expired")
+    if without_card:
+        lines.append(f"no card yet: tapgate card add {answer['person']} --number TEXT")
+    call.out.done(
+        answer, f"{answer['person']}: {in_words(answer)}", *lines, "next: tapgate publish"
+    )
+
+
+def _inherit(call: Call, email: str, charger: str) -> None:
+    from tools.portal import chargers, database, people, permissions
+
+    with database.changing(call.home) as session:
+        person, where = people.find(session, email), chargers.find(session, charger)
+        permissions.inherit(session, person, where)
+        answer = {"person": person.email, "role": None, "charger": where.name}
+    call.out.done(
+        answer,
+        f"{answer['person']} has on {answer['charger']} what they have on the installation",
+        "next: tapgate publish",
+    )
 
 
 def revoke(call: Call, email: Email, charger: OnCharger = None) -> None:

@@ -94,11 +94,14 @@ def permission_answer(permission: Any, zone: Any) -> dict[str, Any]:
     """A permission as JSON."""
     from tools.portal import moments
 
+    def shown(moment: int | None) -> str | None:
+        return None if moment is None else moments.shown(moment, zone)
+
     return {
         "role": permission.role,
         "charger": permission.charger.name if permission.charger else None,
-        "from": moments.shown(permission.valid_from, zone) if permission.valid_from else None,
-        "until": moments.shown(permission.valid_until, zone) if permission.valid_until else None,
+        "from": shown(permission.valid_from),
+        "until": shown(permission.valid_until),
     }
 
 

@@ -6,7 +6,7 @@ PINS = tuple(range(6)) + tuple(range(12, 20)) + (21, 22, 23, 25, 26, 27) + tuple
 ADC1_PINS = (32, 33, 34, 35, 36, 37, 38, 39)
 ADC2_PINS = (0, 2, 4, 12, 13, 14, 15, 25, 26, 27)
 
-_holders = {}
+_holders = {}  # pin -> (name, bus); a bus is told when a plain Pin takes a line from it
 
 
 def check_pin(number):
@@ -21,17 +21,30 @@ def check_output(number):
         raise ValueError("pin can only be input")
 
 
-def claim(number, holder):
-    held = _holders.get(number)
-    if held is not None and held != holder:
-        raise ValueError("GPIO%d is in use by %s and cannot be %s" % (number, held, holder))
-    _holders[number] = holder
+def claim(number, name, bus=None):
+    held = holder(number)
+    if held is not None and held != name:
+        raise ValueError("GPIO%d is in use by %s and cannot be %s" % (number, held, name))
+    _holders[number] = (name, bus)
 
 
-def release(number, holder):
-    if _holders.get(number) == holder:
+def release(number, name):
+    if holder(number) == name:
         del _holders[number]
 
 
 def holder(number):
-    return _holders.get(number)
+    return _holders[number][0] if number in _holders else None
+
+
+def make_plain(number):
+    """A plain Pin takes the line: a peripheral that drives it by itself must be ended before; a bus
+    only notices when it is next used without having been set up again."""
+    if number not in _holders:
+        return
+    name, bus = _holders[number]
+    if bus is not None:
+        bus.lost(number)
+        del _holders[number]
+    elif name != "NeoPixel":
+        raise ValueError("GPIO%d is in use by %s: deinit that first" % (number, name))

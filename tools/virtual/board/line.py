@@ -20,7 +20,11 @@ _short = bytearray(16)
 _unread = bytearray(wire.SPI_CHUNK)
 
 _handlers = [None] * 8  # event kind -> function(number)
-lost = 0  # events that found the scheduler's queue full, as on the board
+_QUEUE = 8  # events that may wait, as many as an ESP32's scheduler takes
+_events = bytearray(2 * _QUEUE)
+_came = _served = 0  # events put in by the thread, taken out by the program
+_served_soon = False
+lost = 0  # events that found the queue full, as on the board
 
 _wake_r = _wake_w = None
 _wake_sent = False
@@ -162,21 +166,34 @@ def on_event(kind, function):
     _handlers[kind] = function
 
 
-def _dispatch(code):
-    handler = _handlers[code >> 8]
-    if handler is not None:
-        handler(code & 255)
+def _serve(_):
+    global _served, _served_soon
+    _served_soon = False
+    while _served != _came:
+        at = 2 * (_served % _QUEUE)
+        handler, number = _handlers[_events[at]], _events[at + 1]
+        _served += 1
+        if handler is not None:
+            handler(number)
 
 
 def _listen(readinto):
-    global _wake_sent, lost
+    global _wake_sent, _came, _served_soon, lost
     record = bytearray(2)
-    schedule = micropython.schedule
     while readinto(record, 2) == 2:
-        try:
-            schedule(_dispatch, record[0] << 8 | record[1])
-        except RuntimeError:
+        if _came - _served == _QUEUE:
             lost += 1
+            continue
+        at = 2 * (_came % _QUEUE)
+        _events[at] = record[0]
+        _events[at + 1] = record[1]
+        _came += 1
+        if not _served_soon:
+            _served_soon = True
+            try:
+                micropython.schedule(_serve, 0)
+            except RuntimeError:  # full of the program's own: the next event brings these along
+                _served_soon = False
         if not _wake_sent:
             _wake_sent = True
             _wake_w.write(b"w")

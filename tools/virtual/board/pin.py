@@ -72,9 +72,8 @@ class Pin:
             raise ValueError("invalid pull: %r" % (pull,))
         if mode in (3, 7):
             claims.check_output(self._n)
-        taken = claims.holder(self._n)
-        if taken is not None and mode is not None:
-            raise ValueError("GPIO%d is in use by %s: deinit that first" % (self._n, taken))
+        if mode is not None:
+            claims.make_plain(self._n)
         if drive is not None:
             self._drive = drive
         if value is not None:
@@ -180,7 +179,11 @@ line.on_event(wire.PIN_EVENT, _event)
 
 class Signal:
     def __init__(self, pin, *arguments, invert=False, **keywords):
-        self._pin = pin if isinstance(pin, Pin) else Pin(pin, *arguments, **keywords)
+        if isinstance(pin, Pin):
+            self._pin = pin
+            invert = arguments[0] if arguments else invert
+        else:
+            self._pin = Pin(pin, *arguments, **keywords)
         self._invert = bool(invert)
 
     def __call__(self, x=None):

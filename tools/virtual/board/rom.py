@@ -76,7 +76,10 @@ def _load_modules(folder):
     __import__("ntptime")
     reader = _facts["reader"]
     __import__("spi").wiring.update(reader)
-    __import__("pin").select_pin = reader["cs"]
+    pin = __import__("pin")
+    pin.select_pin = reader["cs"]
+    for number in __import__("claims").PINS:  # an ESP32 has their objects in flash, not on the heap
+        pin.Pin(number)
     loaded["time"]._set_clock(_facts["rtc_s"])
     loaded["machine"]._cause = _facts["cause"]
     loaded["machine"]._unique_id = loaded["network"]._mac = bytes(_facts["unique_id"])

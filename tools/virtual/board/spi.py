@@ -45,8 +45,9 @@ class _Bus:
             claims.release(number, self._name)
         self._name = name
         for number in pins:
-            claims.claim(number, name)
+            claims.claim(number, name, self)
         self._pins = pins
+        self._lost = None
         self._baudrate = baudrate
         self._call_us = _SOFT_CALL_US if name == "SoftSPI" else _HARD_CALL_US
         self._byte_ns = 8_000_000_000 // baudrate
@@ -60,10 +61,17 @@ class _Bus:
         for number in self._pins:
             claims.release(number, self._name)
 
+    def lost(self, number):
+        """A plain Pin was made of one of the lines. Bit-banging does not mind."""
+        if self._call_us == _HARD_CALL_US:
+            self._lost = number
+
     def _check(self):
         """True: the reader is at the other end. What a board would fail in silence is an error."""
         if not self._on:
             raise OSError("%s: deinitialised" % self._name)
+        if self._lost is not None:
+            raise RuntimeError("GPIO%d was taken from %s by a Pin" % (self._lost, self._name))
         if not self._wired:
             return False
         if self._select._latch or self._select._mode != 3:

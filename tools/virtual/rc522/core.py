@@ -7,10 +7,9 @@ order of their times, and each access from outside settles first.
 import random
 
 from tools.virtual.rc522 import registers as reg
-from tools.virtual.rc522 import selftest
 from tools.virtual.rc522.air import ETU_CYCLES, Frame, ns
 from tools.virtual.rc522.authent import PARAMETERS, Authentication
-from tools.virtual.rc522.crc import PRESETS, crc16, reversed_bits
+from tools.virtual.rc522.coprocessor import Coprocessor
 from tools.virtual.rc522.crypto1 import Crypto1
 from tools.virtual.rc522.field import Field
 from tools.virtual.rc522.fifo import Fifo
@@ -20,7 +19,6 @@ from tools.virtual.rc522.transmitter import SENDING, WAITING, Transmitter
 
 BUFFER_SIZE = 25  # internal buffer of the Mem command (10.3.1.2)
 RANDOM_SIZE = 10  # of which GenerateRandomID overwrites these (10.3.1.3)
-CRC_NS_PER_BYTE = 600  # eight carrier clocks
 # Crystal start (typical for 27.12 MHz) and the 1,024 clocks that the chip then counts (8.8.2)
 OSCILLATOR_START_NS = 150_000
 START_UP_NS = OSCILLATOR_START_NS + 37_760
@@ -43,6 +41,7 @@ class Core:
         self.r = bytearray(reg.RESET)
         self.receiver = Receiver(self)
         self.transmitter = Transmitter(self)
+        self.coprocessor = Coprocessor(self)
         self.running = False
         self.reset(now_ns)
 
@@ -76,9 +75,7 @@ class Core:
         self.receiver.stop()
         self.timer.stop(at_ns)
         self._authentication: Authentication | None = None
-        self._crc_due: int | None = None
-        self._test_due: int | None = None
-        self._crc_register = 0xFFFF
+        self.coprocessor.stop()
 
     def _sleep(self, at_ns: int) -> None:
         """Soft power-down: registers and FIFO are kept, clock and field are off (8.6.2)."""
@@ -130,13 +127,12 @@ class Core:
         other = self.transmitter.due
         if other is not None and (due is None or other < due):
             due, step = other, self.transmitter.run
-        for other, action in (
-            (self._crc_due, self._crc_done),
-            (self._test_due, self._test_done),
-            (self._starts_ns, self._started),
-        ):
-            if other is not None and (due is None or other < due):
-                due, step = other, action
+        other = self.coprocessor.due
+        if other is not None and (due is None or other < due):
+            due, step = other, self.coprocessor.run
+        other = self._starts_ns
+        if other is not None and (due is None or other < due):
+            due, step = other, self._started
         return due, step
 
     # Requests and errors
@@ -273,7 +269,7 @@ class Core:
             self.buffer = self.rng.randbytes(RANDOM_SIZE) + self.buffer[RANDOM_SIZE:]
             self._command_ends()
         elif command == reg.CALC_CRC:
-            self._calc_crc(at_ns)
+            self.coprocessor.start(at_ns)
         elif command == reg.TRANSMIT:
             self.transmitter.start(at_ns)
         elif command == reg.RECEIVE:
@@ -287,8 +283,7 @@ class Core:
         self.transmitter.stop(at_ns)
         self.receiver.stop()
         self._authentication = None
-        self._crc_due = None
-        self._test_due = None
+        self.coprocessor.stop()
 
     def _authenticate(self, at_ns: int) -> None:
         parameters = self.fifo.take(PARAMETERS)
@@ -308,42 +303,6 @@ class Core:
                 self.fifo.push(value)
         self.fifo_changed()
         self._command_ends()
-
-    def _calc_crc(self, at_ns: int) -> None:
-        if self.r[reg.AUTO_TEST] & 0x0F == selftest.SELF_TEST:
-            self.fifo.flush()
-            self._test_due = at_ns + selftest.DURATION_NS
-            return
-        self._crc_register = PRESETS[self.r[reg.MODE] & 3]
-        self._feed_crc(at_ns)
-
-    def _feed_crc(self, at_ns: int) -> None:
-        """Bytes in the FIFO go through the coprocessor, also those that come later (10.3.1.4)."""
-        if len(self.fifo) and self._crc_due is None:
-            self.r[reg.STATUS1] &= ~(reg.CRC_READY | reg.CRC_OK) & 0xFF
-            self._crc_due = at_ns + CRC_NS_PER_BYTE * len(self.fifo)
-
-    def _crc_done(self, at_ns: int) -> None:
-        self._crc_due = None
-        data = self.fifo.take(len(self.fifo))
-        self.fifo_changed()
-        r = self.r
-        if r[reg.MODE] & reg.MSB_FIRST:
-            data = bytes(reversed_bits(value) for value in data)
-        self._crc_register = result = crc16(data, self._crc_register)
-        low, high = result & 0xFF, result >> 8
-        if r[reg.MODE] & reg.MSB_FIRST:
-            low, high = reversed_bits(low), reversed_bits(high)
-        r[reg.CRC_RESULT_L], r[reg.CRC_RESULT_H] = low, high
-        r[reg.STATUS1] |= reg.CRC_READY | (0 if result else reg.CRC_OK)
-        self.div_irq |= reg.CRC_IRQ
-
-    def _test_done(self, at_ns: int) -> None:
-        self._test_due = None
-        for value in selftest.result(self.version, self.buffer):
-            self.fifo.push(value)
-        self.fifo_changed()
-        self.div_irq |= reg.CRC_IRQ
 
     # Register access
 
@@ -426,8 +385,8 @@ class Core:
         if not self.fifo.push(value):
             self.error(reg.BUFFER_OVFL)
         self.fifo_changed()
-        if self.command == reg.CALC_CRC and self._test_due is None:
-            self._feed_crc(self.now_ns)
+        if self.command == reg.CALC_CRC:
+            self.coprocessor.feed(self.now_ns)
 
     def _write_command(self, value: int, at_ns: int) -> None:
         command = value & 0x0F
