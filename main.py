@@ -1,9 +1,13 @@
 """Starts the charger with what config.json says; without a good one, says why and shows red."""
 
+import gc
 import sys
 import time
 
 import machine
+
+# Collecting rarely would leave garbage between what stays, and no large piece free for a buffer.
+gc.threshold(8_192)
 
 _CRASH_PAUSE_S = 2  # long enough to read what went wrong, and to press Ctrl-C
 

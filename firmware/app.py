@@ -210,8 +210,7 @@ class App:
             except MemoryError as error:
                 self._failed(error)
             self._remarks()
-            if self._restart_at is not None:
-                self._restart(now_ms)
+            self._restart_if_due(now_ms)
             await asyncio.sleep_ms(_HOUSEKEEPING_MS)
 
     # What one part has to tell another.
@@ -299,9 +298,10 @@ class App:
     def _restart_soon(self):
         self._restart_at = ticks_add(ticks_ms(), _RESTART_WITHIN_MS)
 
-    def _restart(self, now_ms):
-        """When every event has been acknowledged, or time is up."""
-        if not len(self.pending) or ticks_diff(now_ms, self._restart_at) >= 0:
+    def _restart_if_due(self, now_ms):
+        """Once every event has been acknowledged, or time is up."""
+        at = self._restart_at
+        if at is not None and (not len(self.pending) or ticks_diff(now_ms, at) >= 0):
             self.open()
             self._machine.reset()
 

@@ -12,7 +12,7 @@ LOOKS = 8
 def test_the_heap_in_use_after_the_start_stays_within_its_budget(site: Site, name: str):
     site.add(name)
     flash = site.home / f"{name}-flash"
-    with VirtualCharger.start(site.config(name), flash, heap=240) as charger:
+    with VirtualCharger.start(site.config(name), flash) as charger:
         site.wait_in_step(name)
         # Each look is after a collection; a message in the making may be there once, not each time.
         used = min(charger.status()["heap_used"] for _ in range(LOOKS))

@@ -1,55 +1,233 @@
-"""What a charger tells the portal: records that always fit what the link takes at once."""
+import json
 
+from firmware.clock import EPOCH_2024, Clock
 from firmware.journal.pending import Pending
+from firmware.link.messages import verify
 from firmware.link.topics import Topics
 from firmware.uplink import Uplink
+from host_tests.pure.check import raises
 
-LINK_BYTES = 2_048  # firmware.link.mqtt: what it holds to be sent
+KEY = b"k" * 32
+TOPICS = Topics("home", "left")
+NOW = EPOCH_2024 + 1_000_000
 
 
-class Numbers:
-    boot = 1
+class Time:
+    def __init__(self):
+        self.ms = 0
+
+    def __call__(self):
+        return self.ms & (1 << 30) - 1
+
+
+class Rtc:
+    def datetime(self, *_):
+        return (2000, 1, 1, 0, 0, 0, 0, 0)
+
+
+class Numbering:
+    boot = 7
 
     def __init__(self):
-        self._last = 0
+        self._n = 0
 
-    def next(self) -> int:
-        self._last += 1
-        return self._last
-
-
-class Clock:
-    def exact(self):
-        return 1_800_000_000
-
-    def up_s(self):
-        return 60
+    def next(self):
+        self._n += 1
+        return self._n
 
 
-class Link:
-    """Takes what fits, as the real one does."""
-
-    connected = True
+class Mqtt:
+    """Takes `room` messages, then none."""
 
     def __init__(self):
+        self.connected = True
+        self.room = 1_000
         self.sent = []
+        self.asked = 0
 
     def publish(self, topic, payload, retain=False, qos=0):
-        if len(payload) > LINK_BYTES:
+        assert self.connected
+        self.asked += 1
+        if len(self.sent) >= self.room:
             return None
-        self.sent.append((topic, payload))
+        self.sent.append((topic, payload, retain, qos))
         return len(self.sent)
 
 
-def test_a_record_that_quotes_a_whole_message_is_shortened_and_holds_up_no_other():
-    link = Link()
-    topics = Topics("home", "one")
-    pending = Pending(Numbers())
-    uplink = Uplink(bytes(32), topics, link, pending, Clock(), lambda: {})
-    uplink.record("message_rejected", {"topic": "settings", "why": "value", "detail": "x" * 8_000})
-    uplink.record("fault", {"fault": "reader", "detail": "short"})
-    uplink.send()
-    events = [payload for topic, payload in link.sent if topic == topics.event]
-    assert len(events) == 2
-    assert b'"detail":"xxx' in events[0]
-    assert b'"short"' in events[1]
+class Bench:
+    def __init__(self):
+        self.time = Time()
+        self.clock = Clock(Rtc(), ticks=self.time)
+        self.mqtt = Mqtt()
+        self.pending = Pending(Numbering())
+        self.said = {"online": True}
+        self.uplink = Uplink(KEY, TOPICS, self.mqtt, self.pending, self.clock, self.state)
+
+    def state(self):
+        if self.said is None:
+            raise MemoryError
+        return self.said
+
+    def pass_s(self, seconds):
+        """Time, with a call every 50 ms."""
+        for _ in range(seconds * 20):
+            self.time.ms += 50
+            self.uplink.send()
+
+    @property
+    def events(self):
+        return [
+            verify_event(payload)
+            for topic, payload, _, _ in self.mqtt.sent
+            if topic == TOPICS.event
+        ]
+
+    @property
+    def states(self):
+        return [json.loads(sent[1]) for sent in self.mqtt.sent if sent[0] == TOPICS.state]
+
+
+def verify_event(payload):
+    """What it says, once the signature is right; `verify` also wants what only messages down have."""
+    body = json.loads(payload[65:])
+    error = raises(ValueError, verify, KEY, TOPICS.event, payload)
+    assert error.why == "type", error.why
+    return body
+
+
+def test_the_state_is_retained_and_sent_at_once():
+    bench = Bench()
+    bench.uplink.send()
+    ((topic, payload, retain, qos),) = bench.mqtt.sent
+    assert (topic, json.loads(payload), retain, qos) == (TOPICS.state, {"online": True}, True, 1)
+
+
+def test_a_state_that_stays_as_it_is_goes_out_once_a_minute():
+    bench = Bench()
+    bench.pass_s(59)
+    assert len(bench.states) == 1
+    bench.pass_s(2)
+    assert len(bench.states) == 2
+
+
+def test_a_state_that_flickers_goes_out_once_a_second_and_its_last_word_counts():
+    bench = Bench()
+    for i in range(100):
+        bench.said = {"i": i}
+        bench.uplink.changed()
+        bench.uplink.send()
+        bench.time.ms += 50
+    bench.pass_s(2)
+    assert len(bench.states) <= 7
+    assert bench.states[-1] == {"i": 99}
+
+
+def test_a_new_connection_is_told_the_state_at_once():
+    bench = Bench()
+    bench.uplink.send()
+    bench.uplink.connected()
+    bench.uplink.send()
+    assert len(bench.states) == 2
+
+
+def test_an_event_is_signed_and_numbered():
+    bench = Bench()
+    bench.clock.set_exactly(NOW)
+    bench.uplink.record("booted", {"cause": "power"})
+    bench.uplink.send()
+    assert bench.events == [
+        {"n": 1, "boot": 7, "t": NOW, "up": 0, "event": "booted", "cause": "power"}
+    ]
+    assert bench.mqtt.sent[-1][2:] == (False, 1)
+
+
+def test_an_event_from_before_the_clock_was_set_gets_its_time_with_it():
+    bench = Bench()
+    bench.mqtt.connected = False
+    bench.uplink.record("booted", {})
+    bench.pass_s(100)
+    bench.clock.set_exactly(NOW)
+    bench.mqtt.connected = True
+    bench.uplink.send()
+    assert bench.events[0]["t"] == NOW - 100
+    assert bench.events[0]["up"] == 0
+
+
+def test_an_event_without_a_clock_says_how_long_the_board_was_up():
+    bench = Bench()
+    bench.clock.lower_bound(NOW)  # no time that an event may claim
+    bench.pass_s(5)
+    bench.uplink.record("fault", {})
+    bench.uplink.send()
+    assert (bench.events[0]["t"], bench.events[0]["up"]) == (None, 5)
+
+
+def test_four_events_at_most_are_on_their_way():
+    bench = Bench()
+    for _ in range(6):
+        bench.uplink.record("fault", {})
+    bench.pass_s(1)
+    assert [event["n"] for event in bench.events] == [1, 2, 3, 4]
+    bench.pending.acknowledged(3)  # the state was the first message
+    bench.uplink.send()
+    assert [event["n"] for event in bench.events] == [1, 2, 3, 4, 5]
+
+
+def test_events_on_their_way_go_again_over_a_new_connection():
+    bench = Bench()
+    bench.uplink.record("fault", {})
+    bench.uplink.send()
+    bench.uplink.connected()
+    bench.uplink.send()
+    assert [event["n"] for event in bench.events] == [1, 1]
+
+
+def test_nothing_is_worked_out_without_a_link():
+    bench = Bench()
+    bench.said = None
+    bench.mqtt.connected = False
+    bench.uplink.record("fault", {})
+    bench.pass_s(2)
+    assert bench.mqtt.asked == 0
+
+
+def test_a_link_that_takes_nothing_is_asked_once_a_second():
+    bench = Bench()
+    bench.mqtt.room = 0
+    bench.uplink.record("fault", {})
+    bench.pass_s(10)
+    assert bench.mqtt.asked <= 2 * 11
+    bench.mqtt.room = 1_000
+    bench.pass_s(1)
+    assert len(bench.states) == 1
+    assert len(bench.events) == 1
+
+
+def test_a_state_that_finds_no_memory_is_tried_again_a_second_later():
+    bench = Bench()
+    said, bench.said = bench.said, None
+    raises(MemoryError, bench.uplink.send)
+    bench.uplink.send()
+    bench.said = said
+    bench.pass_s(1)
+    assert len(bench.states) == 1
+
+
+def test_long_texts_are_cut_so_that_every_event_fits_a_message():
+    bench = Bench()
+    bench.uplink.record("message_rejected", {"why": "json", "detail": "\x01" * 8_000})
+    bench.uplink.send()
+    assert len(bench.mqtt.sent[-1][1]) < 1_000
+    assert bench.events[0]["why"] == "json"
+
+
+def test_an_event_that_finds_no_memory_is_counted_and_harms_nobody():
+    bench = Bench()
+
+    def no_memory():
+        raise MemoryError
+
+    bench.pending._numbering.next = no_memory
+    bench.uplink.record("fault", {})
+    assert bench.pending.lost == 1
+    assert len(bench.pending) == 0
