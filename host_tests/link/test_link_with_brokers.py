@@ -10,6 +10,8 @@ TOPIC = "tapgate/home/c1/settings"
 STATE = "tapgate/home/c1/state"
 EVENT = "tapgate/home/c1/event"
 
+PLAIN = pytest.mark.parametrize("broker", ["mosquitto", "amqtt"], indirect=True)
+
 
 def start(micropython: str, broker: Broker, **options) -> Program:
     tls = {"tls": True, "ca_file": str(broker.ca)} if broker.tls else {}
@@ -41,6 +43,7 @@ def test_messages_go_both_ways(micropython: str, broker: Broker, peer: Peer) -> 
         charger.unblocked(f"messages, {broker.kind}{' TLS' * broker.tls}")
 
 
+@PLAIN
 def test_a_handler_may_publish_and_subscribe(micropython: str, broker: Broker, peer: Peer) -> None:
     peer.publish("tapgate/home/object/7", "an object", retain=True)
     peer.next()
@@ -58,6 +61,7 @@ def test_a_handler_may_publish_and_subscribe(micropython: str, broker: Broker, p
         assert charger.facts()["connects"] == 1
 
 
+@PLAIN
 def test_what_is_retained_comes_at_each_connect(
     micropython: str, broker: Broker, peer: Peer
 ) -> None:
@@ -67,6 +71,7 @@ def test_what_is_retained_comes_at_each_connect(
             charger.wait("message", payload="current")
 
 
+@PLAIN
 def test_a_topic_given_up_brings_no_more(micropython: str, broker: Broker, peer: Peer) -> None:
     with start(micropython, broker) as charger:
         charger.wait("ready")
@@ -105,6 +110,7 @@ def test_the_largest_message_is_taken_and_a_larger_one_skipped(
         assert facts["connects"] == 1
 
 
+@PLAIN
 def test_more_than_a_window_of_skipped_and_failed_messages_blocks_nothing(
     micropython: str, broker: Broker, peer: Peer
 ) -> None:
@@ -121,6 +127,7 @@ def test_more_than_a_window_of_skipped_and_failed_messages_blocks_nothing(
         assert charger.facts()["connects"] == 1
 
 
+@PLAIN
 def test_a_power_cut_publishes_the_last_will(micropython: str, broker: Broker, peer: Peer) -> None:
     will = {"will_topic": STATE, "will_payload": '{"online":false}'}
     with start(micropython, broker, **will) as charger:
@@ -129,6 +136,7 @@ def test_a_power_cut_publishes_the_last_will(micropython: str, broker: Broker, p
         assert peer.next() == (STATE, '{"online":false}', False)
 
 
+@PLAIN
 def test_an_orderly_end_sends_what_waits_and_no_last_will(
     micropython: str, broker: Broker, peer: Peer
 ) -> None:

@@ -33,7 +33,8 @@ class Flash:
 
 class Files:
     """The seam of firmware/allowlist/files.py on a `Flash`. Each change is one operation; number
-    `cut_at`, counted from 0, is cut. `opened` and `reads` count what they say.
+    `cut_at`, counted from 0, is cut. `opened` and `reads` count what they say. The file at the path
+    `broken` cannot be opened.
     """
 
     def __init__(self, flash: Flash, cut_at: int | None = None):
@@ -41,6 +42,7 @@ class Files:
         self.operations = 0
         self.cut_at = cut_at
         self.dead = False
+        self.broken = ""
         self.opened = 0
         self.reads = 0
 
@@ -54,6 +56,8 @@ class Files:
 
     def open(self, path, mode):
         self.opened += 1
+        if path == self.broken:
+            raise OSError(5, "input/output error")
         return _File(self, path, mode)
 
     def rename(self, old, new):
@@ -105,14 +109,12 @@ class _File:
         self._at = at
 
     def read(self, size):
-        self._files.reads += 1
-        data = bytes(self._data[self._at : self._at + size])
+        data = bytes(self._read(size))
         self._at += len(data)
         return data
 
     def readinto(self, view):
-        self._files.reads += 1
-        data = self._data[self._at : self._at + len(view)]
+        data = self._read(len(view))
         for i in range(len(data)):
             view[i] = data[i]
         self._at += len(data)
@@ -142,6 +144,11 @@ class _File:
         if self._dirty and self._files.dead:
             raise PowerCut
         self.flush()
+
+    def _read(self, size):
+        self._files.reads += 1
+        data = self._data if self._dirty else self._content[0]
+        return data[self._at : self._at + size]
 
     def _put(self, data):
         missing = self._at + len(data) - len(self._data)

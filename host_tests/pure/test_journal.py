@@ -1,3 +1,5 @@
+import os
+
 from firmware.journal.numbering import BLOCK, Numbering
 from firmware.journal.pending import Pending
 from host_tests.pure.place import directory
@@ -70,6 +72,27 @@ def test_numbers_are_given_although_the_flash_takes_none():
     numbering = Numbering("build/pure/no/such/directory")
     assert numbering.next() < numbering.next()
     assert numbering.stored is False
+
+
+def test_numbers_are_reserved_once_the_flash_takes_them():
+    path = directory() + "late"
+    numbering = Numbering(path + "/numbers")
+    used = numbering.next()
+    os.mkdir(path)
+    numbering.next()
+    assert numbering.stored is True
+    assert Numbering(path + "/numbers").next() > used + 1
+
+
+def test_an_event_that_finds_no_memory_is_counted_as_lost():
+    queue = pending()
+
+    def no_memory():
+        raise MemoryError
+
+    queue._numbering.next = no_memory
+    queue.add("a", {}, 1, 1)
+    assert (len(queue), queue.lost) == (0, 1)
 
 
 def test_an_event_says_what_when_and_which():

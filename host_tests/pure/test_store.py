@@ -188,6 +188,20 @@ def test_a_damaged_record_is_nobody():
         assert opened(cut).applied is None
 
 
+def test_a_record_says_what_is_wrong_with_it():
+    built = List(people(range(12)), 1)
+    flash = filled(built)
+    size = len(flash.data("list/ref"))
+    for back, why in ((38, "record of index "), (22, "record of "), (2, None)):
+        flash.flip("list/ref", size - back)
+        said = Store("list", verify, Files(flash)).load()
+        assert said == why or why and said and said.startswith(why), said
+        flash.flip("list/ref", size - back)
+    flash.flip("list/ref", 0)
+    said = Store("list", verify, Files(flash)).load()
+    assert said == "record begins b'UGR1', expected b'TGR1'"
+
+
 def test_a_list_that_is_not_signed_is_nobody():
     built = List(people(range(12)), 2)
     flash = filled(built)
@@ -243,6 +257,30 @@ def test_a_missing_or_short_pack_is_nobody_and_the_others_still_count():
         assert store.lookup(each) == expected
 
 
+def test_what_was_read_once_does_not_stand_in_for_what_is_gone():
+    built = List(people(range(5)), 0)
+    flash = filled(built)
+    store = opened(flash)
+    assert holds(store, built)
+    flash.contents["list/00"][0] = flash.data("list/00")[:-16]
+    assert store.lookup(token(1)) is None
+    flash.contents["list/00"][0] = b""
+    assert store.lookup(token(1)) is None
+
+
+def test_a_pack_that_cannot_be_opened_is_nobody_and_is_not_begun_anew():
+    old, new = List(people(range(64)), 2), List(people(range(65)), 2)
+    flash = filled(old)
+    files = Files(flash)
+    files.broken = "list/" + "0123"[token(64)[0] >> 6] + "0"
+    store = Store("list", verify, files)
+    store.load()
+    assert store.lookup(token(64)) is None
+    error = raises(OSError, put_in_force, store, new, 2)
+    assert error.errno == 5
+    assert holds(opened(flash), old)
+
+
 def test_the_files_that_no_list_needs_are_swept_one_at_a_time():
     flash = Flash()
     store = opened(flash)
@@ -260,9 +298,11 @@ def test_the_files_that_no_list_needs_are_swept_one_at_a_time():
     assert sorted(flash.contents) == ["list/00", "list/10", "list/ref"]
     assert holds(store, new) and holds(opened(flash), new)
     assert not store.sweep()
-    # The files that went can come again.
-    put_in_force(store, List(people(range(100)), 4), 3)
-    assert holds(store, List(people(range(100)), 4))
+    # The files that went can come again, from their beginning.
+    again = List(people(range(100)), 4)
+    put_in_force(store, again, 3)
+    assert holds(store, again)
+    assert flash.data("list/50") == again.shards[5]
 
 
 def test_a_pack_of_which_much_is_out_of_date_is_copied_to_its_other_file():
@@ -279,6 +319,7 @@ def test_a_pack_of_which_much_is_out_of_date_is_copied_to_its_other_file():
     assert store.to_renew() == -1
     assert holds(store, built)
     assert holds(opened(flash), built)
+    assert opened(flash).to_renew() == -1
     while store.sweep():
         pass
     assert sorted(flash.contents) == ["list/01", "list/ref"]
@@ -318,6 +359,23 @@ def test_a_renewal_copies_nothing_that_is_damaged():
     store.commit(draft)
     assert store.damaged is None
     assert holds(store, built) and holds(opened(flash), built)
+
+
+def test_a_shard_left_over_counts_only_where_it_belongs():
+    # 1 bit: tokens that begin 10 are in shard and pack 1; 2 bits: the same shard is in pack 2.
+    cards = {bytes([top]) + token(n)[1:]: (n, 0, 0, 1) for n, top in enumerate((5, 9, 0x85, 0x89))}
+    flash = Flash()
+    store = opened(flash)
+    first = List(cards, 1)
+    body, raw = first.ref(1)
+    draft = store.draft(raw, ref.check(body), first.index)
+    list(store.prepare(draft))
+    draft.put(1, first.shards[1])
+    second = List(cards, 2)
+    assert second.shards[2] == first.shards[1]
+    store = opened(flash)
+    put_in_force(store, second, 2)
+    assert holds(store, second) and holds(opened(flash), second)
 
 
 def test_a_full_flash_leaves_the_old_list():

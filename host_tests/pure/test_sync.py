@@ -179,6 +179,7 @@ def test_a_newer_ref_takes_over_and_what_has_come_is_kept():
     charger.offer(first, 1)
     charger.until_come(20)
     charger.offer(second, 2)
+    assert charger.waiting == []
     charger.settle()
     assert charger.applied == [(2, name(second.index), 200)]
     assert charger.holds(second)
@@ -343,7 +344,7 @@ def test_after_a_lost_link_only_what_is_missing_is_asked_for():
     come = charger.come()
     charger.waiting.clear()  # what was on its way is lost
     charger.up = False
-    charger.run_ms(10 * ANSWER_MS)
+    charger.run_ms(60 * ANSWER_MS)
     assert not charger.rejected  # it is no object's fault
     charger.asked.clear()
     charger.up = True
@@ -353,6 +354,18 @@ def test_after_a_lost_link_only_what_is_missing_is_asked_for():
     assert charger.holds(built)
     assert len(charger.asked) == len(built.objects) - come
     assert len(set(charger.asked)) == len(charger.asked)
+
+
+def test_a_link_that_comes_back_is_asked_again_at_once():
+    built = List(people(range(200)), 5)
+    charger = Charger(Flash())
+    charger.offer(built, 1)
+    charger.until_come(20)
+    lost = list(charger.waiting)
+    charger.waiting.clear()
+    charger.sync.resume()
+    charger.run_ms(200)
+    assert all(charger.asked.count(each) == 2 for each in lost)
 
 
 def test_a_link_that_comes_back_cuts_pauses_short():
@@ -402,6 +415,21 @@ def test_an_update_that_a_power_cut_broke_off_is_finished_with_what_there_is():
     assert len(again.asked) <= len(new_objects) - 8 + 1  # the index once more at most
 
 
+def test_what_an_update_left_behind_does_not_get_into_another():
+    cards = people(range(200))
+    charger = with_list(List(cards, 5))
+    charger.offer(List(changed(cards, *range(20)), 5), 2)
+    charger.until_come(9)
+    for other in (List(people(range(10, 200)), 5), List(people(range(5)), 0)):
+        again = Charger(charger.files.flash)
+        again.offer(other, 3)
+        again.settle()
+        assert again.holds(other) and Charger(charger.files.flash).holds(other)
+        charger = with_list(List(cards, 5))
+        charger.offer(List(changed(cards, *range(20)), 5), 2)
+        charger.until_come(9)
+
+
 def test_a_full_flash_keeps_the_old_list_and_is_reported():
     old = List(people(range(60)), 4)
     charger = with_list(old)
@@ -434,6 +462,43 @@ def test_a_flash_that_fills_up_in_the_middle_keeps_the_old_list():
     charger.run_ms(RETRY_MS)
     assert charger.holds(new)
     assert charger.asked.count(charger.asked[3]) == 1  # what had come by then was kept
+
+
+def test_what_is_kept_for_others_is_left_to_them():
+    built = List(people(range(3_000)), 5)
+    charger = Charger(Flash())
+    charger.offer(built, 1)
+    charger.until_come(9)
+    flash = charger.files.flash
+    flash.capacity = flash.used() + RESERVE_BYTES + 16_384 + 12 * 100 * 16  # others took the rest
+    charger.run_ms(3_000)
+    assert [why for why, _ in charger.rejected] == ["flash_full"]
+    assert flash.capacity - flash.used() > RESERVE_BYTES
+    flash.capacity += 100_000
+    charger.run_ms(RETRY_MS + 5_000)
+    assert charger.holds(built)
+    assert sorted(set(charger.asked)) == sorted(built.objects)
+
+
+def test_what_had_come_into_a_pack_that_is_copied_to_make_room_is_fetched_again():
+    cards = people(range(400))
+    charger = with_list(List(cards, 1))
+    flash = charger.files.flash
+    in_first = [n for n in range(400) if token(n)[0] < 0x80]
+    in_second = [n for n in range(400) if token(n)[0] >= 0x80]
+    for version in range(2, 5):
+        cards = changed(cards, in_first[version])
+        charger.offer(List(cards, 1), version)
+        charger.settle()
+    once = List(changed(cards, in_first[9], in_second[9]), 1)
+    charger.offer(once, 5)
+    charger.until_come(len(charger.asked) + 2)  # the index and the first shard
+    flash.capacity = flash.used() + RESERVE_BYTES + 16_384
+    twice = List(changed(once.cards, in_second[10]), 1)
+    charger.offer(twice, 6)
+    charger.settle(500)
+    assert not charger.rejected
+    assert charger.holds(twice) and Charger(flash).holds(twice)
 
 
 def test_room_is_made_where_a_pack_holds_much_that_is_out_of_date():
@@ -495,6 +560,23 @@ def test_a_damaged_record_is_fetched_again_and_the_shards_are_not():
     charger.settle()
     assert charger.asked == [name(built.index)]
     assert charger.holds(built)
+
+
+def test_a_damaged_record_costs_no_shard_either_when_packs_have_been_copied():
+    cards = people(range(240))
+    charger = with_list(List(cards, 0))
+    for version in range(2, 7):
+        cards = changed(cards, version)
+        charger.offer(List(cards, 0), version)
+        charger.settle()
+    flash = charger.files.flash
+    assert sorted(flash.contents) == ["list/01", "list/ref"]
+    flash.flip("list/ref", 40)
+    charger = Charger(flash)
+    charger.offer(List(cards, 0), 6)
+    charger.settle()
+    assert charger.asked == [name(List(cards, 0).index)]
+    assert charger.holds(List(cards, 0))
 
 
 def test_a_newer_ref_comes_before_the_clearing_up():

@@ -77,6 +77,13 @@ def test_garbage_gets_one_error_and_the_connection_goes_on(charger, garbage):
     assert status["ok"] is True
 
 
+def test_a_line_without_end_is_refused_before_it_fills_the_memory(charger):
+    with socket.create_connection(("127.0.0.1", charger.port), 5) as connection:
+        connection.sendall(b"x" * 100_000)
+        refused = json.loads(connection.makefile("rb").readline())
+        assert refused == {"ok": False, "error": "line longer than 65536 bytes"}
+
+
 def test_a_client_that_goes_away_in_the_middle_of_a_tap_leaves_no_card_behind(charger):
     client = socket.create_connection(("127.0.0.1", charger.port), 5)
     since = charger.mark()

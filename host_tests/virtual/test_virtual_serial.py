@@ -48,8 +48,12 @@ def test_a_folder_of_the_computer_is_mounted(mpremote, tmp_path):
     (tmp_path / "here").mkdir()
     (tmp_path / "here" / "data").write_bytes(b"\x03\n\r\n\x04\x18\x01")
     (tmp_path / "here" / "borrowed.py").write_text("VALUE = 5\n")
-    code = "import borrowed; print(borrowed.VALUE, open('data', 'rb').read())"
+    code = (
+        "import borrowed; print(borrowed.VALUE, open('data', 'rb').read())\n"
+        "file = open('back', 'wb'); file.write(b'\\n\\x03\\r\\n' * 50); file.close()"
+    )
     assert mpremote("mount", "here", "exec", code).endswith("5 b'\\x03\\n\\r\\n\\x04\\x18\\x01'\n")
+    assert (tmp_path / "here" / "back").read_bytes() == b"\n\x03\r\n" * 50
 
 
 def test_a_script_runs_and_what_it_dies_of_comes_back(mpremote, tmp_path):

@@ -21,7 +21,7 @@ def refused(capfd):
     """Runs what must not start; returns its one line of explanation."""
 
     def start(**options) -> str:
-        assert run(**options) == 1
+        assert run(**options, stdin=True) == 1  # ends at once if it should start after all
         out, error = capfd.readouterr()
         assert out == "" and error.count("\n") == 1, (out, error)
         return error.removeprefix("tapgate simulate: ").rstrip("\n")
