@@ -7,22 +7,25 @@ import asyncio
 import contextlib
 import io
 import json
+import multiprocessing
+import signal
 import sys
 import tempfile
 import time
-from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 import aiomqtt
 from prompt_toolkit import PromptSession
 from prompt_toolkit.completion import WordCompleter
 from prompt_toolkit.patch_stdout import patch_stdout
-from rich.console import Console
+from rich.table import Table
 from rich.text import Text
 
 from firmware.access.light import COLOURS
 from tools.broker import Broker, BrokerError
+from tools.portal.output import console, in_short
 from tools.virtual.client import VirtualCharger, VirtualError
 
 INSTALLATION, CHARGER = "garage", "left"
@@ -32,17 +35,18 @@ STEP_TIMEOUT_S = 15
 TAP_MS = 300
 LINGER_S = 2.2  # an overlay lasts 2 s
 
-HELP = """\
-  plug, unplug       the vehicle's connector
-  tap anna           an approved user's card, held to the reader for a moment
-  tap owner          the owner's card: may end anybody's session
-  tap unknown        a card that nobody has registered
-  tap 04a1b2c3       any card by its number (4, 7 or 10 bytes in hex)
-  open, restricted   whether a card is needed at all
-  revoke, grant      take Anna's permission away; give it back
-  link off, link on  the charger's Wi-Fi
-  status             what the portal knows of the charger
-  help, quit"""
+HELP = (
+    ("plug, unplug", "the vehicle's connector"),
+    ("tap anna", "an approved user's card, held to the reader for a moment"),
+    ("tap owner", "the owner's card: may end anybody's session"),
+    ("tap unknown", "a card that nobody has registered"),
+    ("tap 04a1b2c3", "any card by its number (4, 7 or 10 bytes in hex)"),
+    ("open, restricted", "whether a card is needed at all"),
+    ("revoke, grant", "take Anna's permission away; give it back"),
+    ("link off, link on", "the charger's Wi-Fi"),
+    ("status", "what the portal knows of the charger"),
+    ("help, quit", ""),
+)
 WORDS = ("plug", "unplug", "tap anna", "tap owner", "tap unknown", "open", "restricted", "revoke",
          "grant", "link off", "link on", "status", "help", "quit")  # fmt: skip
 
@@ -59,8 +63,11 @@ WHY = {
 }
 
 
+Part = str | tuple[str, str]  # text, or text with its style
+
+
 class Refused(Exception):
-    """A command that cannot be carried out; the text says why."""
+    """What was asked cannot be done; the text says why."""
 
 
 def tapgate(arguments: list[str]) -> tuple[int, str, str]:
@@ -73,24 +80,43 @@ def tapgate(arguments: list[str]) -> tuple[int, str, str]:
     return status, out.getvalue(), error.getvalue()
 
 
+def _leave_ctrl_c_to_the_parent() -> None:
+    """It reaches every process of the terminal, and would end a command half-way."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
 class Portal:
     """The operator's side, through its own commands, in a process that is started once."""
 
     def __init__(self, home: Path):
         self._home = home
-        self._process = ProcessPoolExecutor(1)
-        self.people: dict[str, str] = {}  # token -> name
+        self._worker = multiprocessing.Pool(1, _leave_ctrl_c_to_the_parent)
+        self.people: dict[str, str] = {}  # token -> person
 
-    async def __call__(self, *arguments: str):
-        status, out, error = await asyncio.get_running_loop().run_in_executor(
-            self._process, tapgate, ["--home", str(self._home), *arguments, "--json"]
+    async def __call__(self, *arguments: str) -> Any:
+        """The command's answer; Refused with its one line if it has none."""
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[tuple[int, str, str]] = loop.create_future()
+
+        def give(settle: Callable[[Any], None], found: object) -> None:
+            loop.call_soon_threadsafe(lambda: answer.done() or settle(found))
+
+        self._worker.apply_async(
+            tapgate,
+            (["--home", str(self._home), *arguments, "--json"],),
+            callback=lambda found: give(answer.set_result, found),
+            error_callback=lambda error: give(answer.set_exception, error),
         )
+        status, out, error = await answer
         if status:
             raise Refused(error.strip())
         return json.loads(out)
 
     def close(self) -> None:
-        self._process.shutdown()
+        """At once, also in the middle of a command."""
+        self._worker.terminate()
+        self._worker.join()
 
     async def install(self, broker_url: str) -> Path:
         """An owner, a user and a charger. Returns the charger's config.json."""
@@ -117,27 +143,44 @@ class Screen:
     """A line per change; remembers what it last showed."""
 
     def __init__(self):
-        self._console = Console(highlight=False, soft_wrap=True)
+        self._console = console()
         self._began = time.monotonic()
         self._hue = ""
 
-    def line(self, *parts: str | tuple[str, str]) -> None:
-        stamp = (f"{time.monotonic() - self._began:6.1f} s  ", "dim")
-        self._console.print(Text.assemble(stamp, *parts))
+    def line(self, about: str, *parts: Part) -> None:
+        """When, about what, and what of it."""
+        stamp = f"{time.monotonic() - self._began:6.1f} s "
+        self._columns([(Text(stamp, "dim"), Text(f"{about:10}"), Text.assemble(*parts))])
 
     def title(self, text: str) -> None:
-        self.line((f"-- {text}", "bold"))
+        self._console.print(Text(f"-- {text}", "bold"))
+
+    def wrong(self, why: str) -> None:
+        self._console.print(Text(why, "red"))
+
+    def rows(self, rows: Iterable[tuple[str, str | Text]]) -> None:
+        """Names and what they stand for."""
+        self._columns((Text(f"  {name}", "bold"), text) for name, text in rows)
 
     def lamp(self, rgb: list[int]) -> None:
         """The lamp's own colour; the dark of a blink is no change."""
         hue = hue_of(rgb)
         if hue and hue != self._hue:
             self._hue = hue
-            block = "rgb({},{},{})".format(*COLOURS[hue])
-            self.line("light      ", ("\u2588\u2588\u2588", block), f" {hue}")
+            self.line("light", ("\u2588\u2588\u2588", _style(hue)), f" {hue}")
 
-    def text(self, text: str) -> None:
-        self._console.print(text)
+    def _columns(self, rows: Iterable[Iterable[str | Text]]) -> None:
+        """The last column wraps within itself, however narrow the terminal."""
+        grid = Table.grid(padding=(0, 1))
+        for row in rows:
+            grid.add_row(*row)
+        for column in grid.columns[:-1]:
+            column.no_wrap = True
+        self._console.print(grid)
+
+
+def _style(hue: str) -> str:
+    return "rgb({},{},{})".format(*COLOURS[hue])
 
 
 def hue_of(rgb: list[int]) -> str | None:
@@ -153,7 +196,7 @@ def hue_of(rgb: list[int]) -> str | None:
     return min(COLOURS, key=distance)
 
 
-class Round:
+class Stage:
     """What can be done at the charger, and what has been seen of it."""
 
     def __init__(self, charger: VirtualCharger, portal: Portal, screen: Screen):
@@ -180,24 +223,27 @@ class Round:
             elif push.get("pin") == "contactor":
                 self.coil = push["on"]
                 said = ("closed: current flows", "bold blue") if self.coil else ("open", "bold")
-                self._screen.line("contactor  ", said)
+                self._screen.line("contactor", said)
             elif "reset" in push:
-                self._screen.line("board      ", (f"restarted ({push['reset']})", "red"))
+                self._screen.line("board", (f"restarted ({push['reset']})", "red"))
             self._changed.set()
+        raise Refused("the virtual charger has ended")
 
     async def watch_broker(self, broker: Broker) -> None:
         """What the firmware says of itself over MQTT."""
         base = f"tapgate/{INSTALLATION}/{CHARGER}/"
-        async with aiomqtt.Client(broker.host, broker.port, identifier="demo") as client:
-            await client.subscribe(base + "state", qos=1)
-            await client.subscribe(base + "event", qos=1)
-            async for message in client.messages:
-                payload = bytes(message.payload).decode()
-                if str(message.topic).endswith("state"):
-                    self._said_state(json.loads(payload))
-                else:
-                    self._said_event(json.loads(payload.partition(" ")[2]))
-                self._changed.set()
+        try:
+            async with aiomqtt.Client(broker.host, broker.port, identifier="demo") as client:
+                await client.subscribe([(base + "state", 1), (base + "event", 1)])
+                async for message in client.messages:
+                    payload = bytes(message.payload).decode()
+                    if str(message.topic).endswith("state"):
+                        self._said_state(json.loads(payload))
+                    else:
+                        self._said_event(json.loads(payload.partition(" ")[2]))
+                    self._changed.set()
+        except aiomqtt.MqttError as error:
+            raise Refused(f"the broker has gone: {error}") from None
 
     async def until(self, condition: Callable[[], object], what: str) -> None:
         try:
@@ -218,16 +264,14 @@ class Round:
         return self.state.get("state") == state
 
     def refused(self) -> bool:
-        return bool(self.events) and self.events[-1]["event"] == "card_refused"
+        return any(event["event"] == "card_refused" for event in self.events)
 
     def _said_state(self, state: dict) -> None:
         before, self.state = self.state, state
         if not state.get("online"):
-            self._screen.line("charger    ", ("offline", "red"))
+            self._screen.line("charger", ("offline", "red"))
         elif before.get("state") != state["state"] or not before.get("online"):
-            light = state["light"]
-            shown = f" ({light['colour']}, {light['pattern']})"
-            self._screen.line("state      ", (state["state"], "bold"), shown)
+            self._screen.line("state", (state["state"], "bold"), f" ({_light(state['light'])})")
 
     def _said_event(self, event: dict) -> None:
         self.events.append(event)
@@ -235,61 +279,68 @@ class Round:
         who = self._portal.people.get(event.get("token") or "", "somebody")
         if name == "card_refused":
             verdict = event["verdict"]
-            why = f" {WHY.get(verdict, '')}"
-            self._screen.line("verdict    ", (verdict, "bold red"), ":", why)
+            why = f": {WHY[verdict]}" if verdict in WHY else ""
+            self._screen.line("verdict", (verdict, "bold red"), why)
         elif name == "session_started":
-            how = "open to all, no card needed" if event["token"] is None else f"{who} may charge"
-            self._screen.line("verdict    ", ("Accepted", "bold green"), f": {how}")
+            if event["token"] is None:
+                self._screen.line("session", "started: open to all, no card needed")
+            else:
+                self._screen.line("verdict", ("Accepted", "bold green"), f": {who} may charge")
         elif name == "session_ended":
-            self._screen.line("session    ", f"ended: {event['reason']}, {event['wh']} Wh")
+            self._screen.line("session", f"ended: {event['reason']}, {event['wh']} Wh")
         elif name == "list_applied":
-            self._screen.line("list       ", f"version {event['v']}, {event['cards']} cards")
+            self._screen.line("list", f"version {event['v']}, {event['cards']} cards")
         elif name == "settings_applied":
-            self._screen.line("settings   ", f"version {event['v']}")
+            self._screen.line("settings", f"version {event['v']}")
         elif name in ("message_rejected", "fault"):
-            self._screen.line(f"{name:11}", (str(event), "red"))
+            said = [str(event[key]) for key in ("fault", "topic", "why", "detail") if event.get(key)]
+            self._screen.line("trouble", (f"{name.replace('_', ' ')}: {', '.join(said)}", "red"))
 
 
-async def play(round_: Round, screen: Screen) -> None:
+def _light(light: dict[str, str]) -> str:
+    return f"{light['colour']}, {light['pattern']}"
+
+
+async def play(stage: Stage, screen: Screen) -> None:
     """One full round: open, awaiting, refused, accepted, charging, finished."""
     screen.title("open to all: plugging in is enough")
-    await round_.mode("open")
-    await round_.until(lambda: round_.state.get("access") == "open", "open access")
-    await round_.do(do="plug")
-    await round_.until(lambda: round_.coil and round_.is_in("charging"), "charging without a card")
-    await round_.do(do="unplug")
-    await round_.until(lambda: not round_.coil and round_.is_in("available"), "available again")
+    await stage.mode("open")
+    await stage.until(lambda: stage.state.get("access") == "open", "open access")
+    await stage.do(do="plug")
+    await stage.until(lambda: stage.coil and stage.is_in("charging"), "charging without a card")
+    await stage.do(do="unplug")
+    await stage.until(lambda: not stage.coil and stage.is_in("available"), "available again")
 
     screen.title("restricted: a vehicle waits for a card")
-    await round_.mode("restricted")
-    await round_.until(lambda: round_.state.get("access") == "restricted", "restricted access")
-    await round_.do(do="plug")
-    await round_.until(lambda: round_.light == "yellow" and round_.is_in("awaiting"), "yellow")
+    await stage.mode("restricted")
+    await stage.until(lambda: stage.state.get("access") == "restricted", "restricted access")
+    await stage.do(do="plug")
+    await stage.until(lambda: stage.light == "yellow" and stage.is_in("awaiting"), "yellow")
 
     screen.title("an unknown card")
-    await round_.tap("unknown")
-    await round_.until(lambda: round_.refused(), "a refusal")
-    if round_.coil:
+    await stage.tap("unknown")
+    await stage.until(stage.refused, "a refusal")
+    if stage.coil:
         raise Refused("the contactor closed for an unknown card")
     await asyncio.sleep(LINGER_S)
 
     screen.title("Anna's card")
-    await round_.tap("anna")
-    await round_.until(lambda: round_.coil and round_.is_in("charging"), "charging")
-    await round_.until(lambda: round_.light == "blue", "blue")
+    await stage.tap("anna")
+    await stage.until(lambda: stage.coil and stage.is_in("charging"), "charging")
+    await stage.until(lambda: stage.light == "blue", "blue")
 
     screen.title("Anna's card again ends her session")
-    await round_.tap("anna")
-    await round_.until(lambda: not round_.coil and round_.is_in("finished"), "finished")
+    await stage.tap("anna")
+    await stage.until(lambda: not stage.coil and stage.is_in("finished"), "finished")
     await asyncio.sleep(LINGER_S)
-    await round_.do(do="unplug")
-    await round_.until(lambda: round_.is_in("available"), "available")
+    await stage.do(do="unplug")
+    await stage.until(lambda: stage.is_in("available"), "available")
     screen.title("the round is complete")
 
 
-async def converse(round_: Round, portal: Portal, screen: Screen) -> None:
+async def converse(stage: Stage, portal: Portal, screen: Screen) -> None:
     """Commands typed in, until `quit` or the end of the input."""
-    screen.text(HELP)
+    screen.rows(HELP)
     prompt: PromptSession = PromptSession(
         "tapgate> ", completer=WordCompleter(WORDS, sentence=True)
     )
@@ -301,79 +352,125 @@ async def converse(round_: Round, portal: Portal, screen: Screen) -> None:
         if typed in (["quit"], ["exit"], ["q"]):
             return
         try:
-            await obey(typed, round_, portal, screen)
+            await obey(typed, stage, portal, screen)
         except (Refused, VirtualError) as error:
-            screen.line((str(error), "red"))
+            screen.wrong(str(error))
 
 
-async def obey(typed: list[str], round_: Round, portal: Portal, screen: Screen) -> None:
+async def obey(typed: list[str], stage: Stage, portal: Portal, screen: Screen) -> None:
     match typed:
         case []:
             return
         case ["help"]:
-            screen.text(HELP)
+            screen.rows(HELP)
         case ["plug" | "unplug" as what]:
-            await round_.do(do=what)
+            await stage.do(do=what)
         case ["tap", who]:
-            await round_.tap(who.lower())
+            await stage.tap(who.lower())
         case ["tap"]:
             raise Refused("tap what? anna, owner, unknown, or a number in hex")
         case ["open" | "restricted" as mode]:
-            await round_.mode(mode)
+            await stage.mode(mode)
         case ["revoke"]:
             await portal.change("revoke", ANNA)
         case ["grant"]:
             await portal.change("grant", ANNA, "--role", "user")
         case ["link", "on" | "off" as up]:
-            await round_.do(do="link", up=up == "on")
+            await stage.do(do="link", up=up == "on")
         case ["status"]:
-            for charger in await portal("status"):
-                screen.text("\n".join(f"  {key:10} {value}" for key, value in charger.items()))
+            for row in await portal("status"):
+                screen.rows(in_words(row))
         case _:
             raise Refused(f"no command {' '.join(typed)!r}; help lists them")
 
 
+def in_words(row: dict[str, Any]) -> Iterable[tuple[str, str | Text]]:
+    """What `tapgate status` says of one charger."""
+    online, held, due = row["online"], row["allowlist"], row["expected"]
+    link = {True: ("online", "green"), False: ("offline", "red"), None: ("not known", "yellow")}
+    yield "charger", Text.assemble(row["charger"], ", ", link[online])
+    if row["seen"] is None:
+        yield "", "not heard of yet"
+        return
+    light = row["light"]
+    yield "state", row["state"]
+    yield "light", Text.assemble(("\u25cf ", _style(light["colour"])), _light(light))
+    wanted = "" if row["access"] == due["access"] else f", to be {due['access']}"
+    yield "access", row["access"] + wanted
+    if row["in_step"]:
+        step = ("in step", "green")
+    elif row["published"]:
+        step = (f"waiting for {due['cards']} cards", "yellow")
+    else:
+        step = ("not published", "yellow")
+    yield "list", Text.assemble(f"{held['cards']} cards, version {held['version']}, ", step)
+    yield "vehicle", "connected" if row["vehicle"] else "none"
+    yield "reader", str(row["reader"])
+    yield "faults", ", ".join(map(str, row["faults"])) or "none"
+    yield "heard", in_short(row["seen"])
+
+
 async def run(broker: Broker, home: Path) -> None:
-    screen = Screen()
-    portal = Portal(home)
-    screen.line("broker     ", f"{broker.kind} on {broker.host}:{broker.port}")
-    config = await portal.install(broker.url)
-    screen.line("portal     ", f"installation {INSTALLATION}: an owner, Anna, and one charger")
-    charger = await asyncio.to_thread(VirtualCharger.start, config, home / "flash", heap=400)
-    screen.line("charger    ", "the firmware runs")
+    screen, portal = Screen(), Portal(home)
     try:
-        round_ = Round(charger, portal, screen)
-        async with asyncio.TaskGroup() as tasks:
-            watching = [
-                tasks.create_task(round_.watch_hardware()),
-                tasks.create_task(round_.watch_broker(broker)),
-            ]
-            await round_.until(lambda: round_.state.get("allowlist", {}).get("cards") == 2, "list")
-            if sys.stdin.isatty() and sys.stdout.isatty():
-                with patch_stdout(raw=True):
-                    await converse(round_, portal, screen)
-            else:
-                await play(round_, screen)
-            for task in watching:
-                task.cancel()
+        screen.line("broker", f"{broker.kind} on {broker.host}:{broker.port}")
+        config = await portal.install(broker.url)
+        screen.line("portal", f"installation {INSTALLATION}: an owner, Anna, and one charger")
+        charger = await asyncio.to_thread(VirtualCharger.start, config, home / "flash")
+        screen.line("charger", "the firmware runs")
+        try:
+            await attend(Stage(charger, portal, screen), broker, portal, screen)
+        finally:
+            await asyncio.to_thread(charger.stop)
     finally:
-        await asyncio.to_thread(charger.stop)
         portal.close()
 
 
+async def attend(stage: Stage, broker: Broker, portal: Portal, screen: Screen) -> None:
+    """Watch everything, and do what is typed in, or else the full round."""
+    me = asyncio.current_task()
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            watching = [
+                tasks.create_task(stage.watch_hardware()),
+                tasks.create_task(stage.watch_broker(broker)),
+            ]
+            await stage.until(lambda: stage.state.get("allowlist", {}).get("cards") == 2, "list")
+            if sys.stdin.isatty() and sys.stdout.isatty():
+                with patch_stdout(raw=True):
+                    await converse(stage, portal, screen)
+            else:
+                await play(stage, screen)
+            for task in watching:
+                task.cancel()
+    except ExceptionGroup:
+        # Ctrl-C ends the virtual charger too: that it has gone is then no news.
+        if me and me.cancelling():
+            raise asyncio.CancelledError from None
+        raise
+
+
 def main() -> int:
+    for number in (signal.SIGTERM, signal.SIGHUP):  # or the broker would outlive a closed terminal
+        signal.signal(number, lambda *_: signal.raise_signal(signal.SIGINT))
     try:
         with tempfile.TemporaryDirectory(prefix="tapgate-") as home, Broker() as broker:
             asyncio.run(run(broker, Path(home)))
-    except* KeyboardInterrupt:
-        return_code = 130
-    except* (Refused, BrokerError, VirtualError) as group:
-        for error in group.exceptions:
-            print(f"make run: {error}", file=sys.stderr)
-        return_code = 1
-    else:
-        return_code = 0
-    return return_code
+    except KeyboardInterrupt:
+        return 130
+    except Exception as error:
+        sys.stderr.write(f"make run: {_one_line(error)}\n")
+        return 1
+    return 0
+
+
+def _one_line(error: BaseException) -> str:
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    text = " ".join(str(error).split())
+    if isinstance(error, Refused | BrokerError | VirtualError):
+        return text
+    return f"unexpected {type(error).__name__}: {text}"
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ def shorten(sources: dict[str, str]) -> dict[str, str]:
     """The same sources by file name; a file that builds on another's classes stays as it is."""
     files = {name: _Names(text) for name, text in sources.items()}
     spoken = set(dir(builtins)).union(*(names.strings | names.keywords for names in files.values()))
-    foreign = set().union(*(names.used - names.defined for names in files.values()))
+    foreign = set().union(*(names.used - names.defined | names.taken for names in files.values()))
     return {
         name: text if files[name].inherits else _renamed(text, files[name], spoken, foreign)
         for name, text in sources.items()
@@ -28,12 +28,13 @@ def shorten(sources: dict[str, str]) -> dict[str, str]:
 
 
 class _Names(ast.NodeVisitor):
-    """What each name in a file is. `lasting`: everything but parameters and local variables;
-    `vanishing`: private constants, which the compiler puts in place."""
+    """What each name in a file is. `taken`: from other files. `lasting`: everything but parameters
+    and local variables. `vanishing`: constants, which the compiler puts in place if private."""
 
     def __init__(self, text: str):
         self.defined: set[str] = set()
         self.used: set[str] = set()
+        self.taken: set[str] = set()
         self.parameters: set[str] = set()
         self.lasting: set[str] = set()
         self.vanishing: set[str] = set()
@@ -49,19 +50,19 @@ class _Names(ast.NodeVisitor):
             self._lasts({*name.name.split("."), name.asname or ""})
 
     def visit_ImportFrom(self, node):
-        self.used.update(name.name for name in node.names)
+        self.taken.update(name.name for name in node.names)
         here = {name.asname or name.name for name in node.names}
         self._lasts(here | set((node.module or "").split(".")))
         if (node.module or "").startswith("firmware"):
             self._imported |= here
 
     def visit_ClassDef(self, node):
-        bases = {part.id for base in node.bases for part in ast.walk(base) if _is_name(part)}
+        bases = set().union(*(_names(base) for base in node.bases))
         self.inherits = self.inherits or bool(bases & self._imported)
         self._lasts({node.name})
         self.generic_visit(node)
 
-    def visit_FunctionDef(self, node):
+    def visit_FunctionDef(self, node: ast.FunctionDef | ast.AsyncFunctionDef):
         self._lasts({node.name})
         outside, self._in_function = self._in_function, True
         self.generic_visit(node)
@@ -88,9 +89,8 @@ class _Names(ast.NodeVisitor):
         self.generic_visit(node)
 
     def visit_Assign(self, node):
-        value = node.value
-        if isinstance(value, ast.Call) and _is_name(value.func) and value.func.id == "const":
-            self.vanishing.update(target.id for target in node.targets if _is_name(target))
+        if isinstance(node.value, ast.Call) and _names(node.value.func) == {"const"}:
+            self.vanishing.update(*(_names(target) for target in node.targets))
         self.generic_visit(node)
 
     def visit_Constant(self, node):
@@ -102,8 +102,8 @@ class _Names(ast.NodeVisitor):
         self.lasting |= names
 
 
-def _is_name(node):
-    return isinstance(node, ast.Name)
+def _names(tree) -> set[str]:
+    return {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
 
 
 def _renamed(text, names, spoken, foreign):

@@ -104,7 +104,7 @@ _AT_LEVEL = const(3)
 _AT_CONTROL = const(4)
 _AT_COLL = const(5)
 _AT_DATA = const(6)
-_STATUS_REGISTERS = (_COM_IRQ, _ERROR, _FIFO_LEVEL, _CONTROL, _COLL)
+_STATUS_REGISTERS = const((_COM_IRQ, _ERROR, _FIFO_LEVEL, _CONTROL, _COLL))
 
 # Supervised registers: name, register, value after configure(), the bits of it that count.
 # ModeReg: the transmitter waits for the field; CRC preset 6363. TModeReg: the timer starts by

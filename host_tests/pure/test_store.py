@@ -195,7 +195,7 @@ def test_a_record_says_what_is_wrong_with_it():
     for back, why in ((38, "record of index "), (22, "record of "), (2, None)):
         flash.flip("list/ref", size - back)
         said = Store("list", verify, Files(flash)).load()
-        assert said == why or why and said and said.startswith(why), said
+        assert said == why or (why and said and said.startswith(why)), said
         flash.flip("list/ref", size - back)
     flash.flip("list/ref", 0)
     said = Store("list", verify, Files(flash)).load()

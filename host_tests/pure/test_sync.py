@@ -465,12 +465,12 @@ def test_a_flash_that_fills_up_in_the_middle_keeps_the_old_list():
 
 
 def test_what_is_kept_for_others_is_left_to_them():
-    built = List(people(range(3_000)), 5)
+    built = List(people(range(1_000)), 5)
     charger = Charger(Flash())
     charger.offer(built, 1)
     charger.until_come(9)
     flash = charger.files.flash
-    flash.capacity = flash.used() + RESERVE_BYTES + 16_384 + 12 * 100 * 16  # others took the rest
+    flash.capacity = flash.used() + RESERVE_BYTES + 16_384 + 8_000  # others took the rest
     charger.run_ms(3_000)
     assert [why for why, _ in charger.rejected] == ["flash_full"]
     assert flash.capacity - flash.used() > RESERVE_BYTES

@@ -145,7 +145,7 @@ def test_a_file_renamed_on_a_directory_flash_replaces_the_other(start, tmp_path)
 def test_the_heap_is_that_of_a_board_and_can_be_made_larger(start, tmp_path):
     program = (
         "import gc; gc.collect(); print('free', gc.mem_free())\n"
-        "kept = bytearray(5000)\n"
+        "kept = bytearray(6000)\n"
         "try:\n    bytearray(300_000); print('room')\nexcept MemoryError:\n    print('full')\n"
     )
     charger = start(program)

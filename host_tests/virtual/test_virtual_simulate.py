@@ -20,8 +20,8 @@ from tools.virtual.simulate import run
 def refused(capfd):
     """Runs what must not start; returns its one line of explanation."""
 
-    def start(**options) -> str:
-        assert run(**options, stdin=True) == 1  # ends at once if it should start after all
+    def start(stdin: bool = True, **options) -> str:
+        assert run(stdin=stdin, **options) == 1  # stdin: ends at once should it start after all
         out, error = capfd.readouterr()
         assert out == "" and error.count("\n") == 1, (out, error)
         return error.removeprefix("tapgate simulate: ").rstrip("\n")
@@ -74,7 +74,8 @@ def test_a_missing_micropython_is_one_line(refused, tmp_path, monkeypatch):
 
 def test_an_interpreter_that_is_no_micropython_is_one_line(refused, tmp_path, monkeypatch):
     monkeypatch.setenv("MICROPYTHON", "/bin/false")
-    assert refused(flash=tmp_path / "f") == "/bin/false cannot run the board, status 1"
+    why = refused(stdin=False, flash=tmp_path / "f")
+    assert why == "/bin/false cannot run the board, status 1"
 
 
 def test_two_simulators_on_one_flash_are_one_too_many(start, refused, tmp_path):

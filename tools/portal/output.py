@@ -25,7 +25,7 @@ class Output:
             return
         from rich.text import Text
 
-        console = _console()
+        screen = console()
         first, *others = lines
         console.print(Text.assemble(("✓ ", "bold green"), first))
         for line in others:
@@ -37,7 +37,7 @@ class Output:
         from rich.table import Table
         from rich.text import Text
 
-        console = _console()
+        screen = console()
         table = Table(box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False)
         for column in columns:
             table.add_column(column, overflow="fold")
@@ -62,7 +62,8 @@ def in_short(moment: str) -> str:
     return moment[:16].replace("T", " ")
 
 
-def _console():
+def console() -> "Console":
+    """Standard output for people, as wide as the terminal is."""
     from rich.console import Console
 
     class Here(Console):

@@ -40,14 +40,18 @@ class StandardOutput:
     def life_ended(self, soft: bool) -> None:
         if self._read < 0:
             return
-        while self._printed():
-            continue
+        self.catch_up()
         self._loop.remove_reader(self._read)
         os.close(self._read)
         self._read = -1
         if self._line:
             show(self._line + b"\n")
             self._line = b""
+
+    def catch_up(self) -> None:
+        """Show what the board has printed until now, before anything else is said."""
+        while self._read >= 0 and self._printed():
+            continue
 
     def close(self) -> None:
         self.life_ended(soft=False)

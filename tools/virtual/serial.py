@@ -112,6 +112,9 @@ class SerialLine:
         self._printed()
         self._interrupts = on
 
+    def catch_up(self) -> None:
+        self._printed()
+
     def close(self) -> None:
         self._closed = True
         self.life_ended(soft=False)

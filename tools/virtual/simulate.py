@@ -92,6 +92,7 @@ async def _simulate(
                 say(f"ready control=127.0.0.1:{port}")
 
         def stopped() -> None:
+            console.catch_up()
             say(f"stopped control=127.0.0.1:{port}")
 
         def hopeless(why: str) -> None:

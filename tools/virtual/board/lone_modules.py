@@ -42,7 +42,7 @@ class Micropython:
 
     def __init__(self, native, interrupts):
         for name in dir(native):
-            if name not in ("__class__", "__dict__"):
+            if name not in ("__class__", "__dict__", "kbd_intr"):
                 setattr(self, name, getattr(native, name))
         self._interrupts = interrupts
 

@@ -52,7 +52,8 @@ def _power_up(namespace, descriptors):
             micropython, lambda on: line.call("board.interrupts", on)
         )
     _load_modules(here + "/modules")
-    _read_program()
+    if _facts["program"]:  # opened while the computer's files are in sight, read when it is run
+        _facts["source"] = open(_facts["program"])
     _mount()
     for name in _PRIVATE:
         sys.modules.pop(name, None)
@@ -90,13 +91,6 @@ def _load_modules(folder):
             __import__("umqtt.simple")
         except ImportError:
             print("virtual board: no umqtt.simple in", _facts["frozen"])
-
-
-def _read_program():
-    if not _facts["program"]:
-        return
-    with open(_facts["program"]) as source:
-        _facts["source"] = source.read()
 
 
 def _mount():
@@ -154,7 +148,7 @@ def _boot(namespace):
         return
     line.call("board.state", "main")
     if _facts["program"]:
-        ended = _run_source(_facts.pop("source"), _facts["program"], namespace)
+        ended = _run_source(_facts.pop("source").read(), _facts["program"], namespace)
     else:
         ended = _run_file("main.py", namespace)
     if not ended:
