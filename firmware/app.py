@@ -206,7 +206,7 @@ class App:
             self.clock.tick()
             self._keep_in_step(now_ms)
             try:
-                self.uplink.send()
+                self.uplink.send(now_ms)
             except MemoryError as error:
                 self._failed(error)
             self._remarks()

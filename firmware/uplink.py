@@ -1,19 +1,21 @@
 """What a charger tells the portal: its state, retained, and its events, until acknowledged."""
 
 import json
+from time import ticks_diff
 
 from micropython import const
 
 from firmware.link.messages import sign
 
 _STATE_EVERY_S = const(60)  # even where nothing has changed: uptime, memory, signal
+_PAUSE_MS = const(250)  # between two states that flicker, and after what the link did not take
 _IN_FLIGHT = const(4)
 _TEXT_MOST = const(96)  # characters of one text in an event, so that a message always takes it
 
 
 class Uplink:
-    """Sends through `mqtt` as fast as it takes it, the state at most once a second; call `send` a
-    few times a second.
+    """Sends through `mqtt` as fast as it takes it, the state at most four times a second; call
+    `send` every 50 ms.
 
     `pending`: the events. `state()`: the state message as a dict.
     """
@@ -27,8 +29,8 @@ class Uplink:
         self._state = state
         self._due = True
         self._sent_up_s = 0
-        # Not twice in one second: a state, and an event that the link did not take.
-        self._tried_up_s = self._refused_up_s = -1
+        self._tried_ms = None  # when a state was last worked out
+        self._refused_ms = None  # when the link last took no event
 
     def record(self, event: str, fields: dict) -> None:
         """An event for the operator: its time is that of now. Long texts in it are cut."""
@@ -46,22 +48,23 @@ class Uplink:
         """A new connection: the broker knows nothing of what was on its way."""
         self._pending.link_lost()
         self._due = True
-        self._tried_up_s = self._refused_up_s = -1
+        self._tried_ms = self._refused_ms = None
 
-    def send(self) -> None:
+    def send(self, now_ms: int) -> None:
         """Hand over what is due, as far as the link takes it. May raise MemoryError, and goes on
         where it was the next time.
         """
         if not self._mqtt.connected:
             return
         up_s = self._clock.up_s()
-        if up_s != self._tried_up_s and (self._due or up_s - self._sent_up_s >= _STATE_EVERY_S):
-            self._tried_up_s = up_s
+        due = self._due or up_s - self._sent_up_s >= _STATE_EVERY_S
+        if due and not _lately(self._tried_ms, now_ms):
+            self._tried_ms = now_ms
             payload = json.dumps(self._state())
             if self._mqtt.publish(self._topics.state, payload, retain=True, qos=1) is not None:
                 self._due = False
                 self._sent_up_s = up_s
-        while self._pending.in_flight < _IN_FLIGHT and up_s != self._refused_up_s:
+        while self._pending.in_flight < _IN_FLIGHT and not _lately(self._refused_ms, now_ms):
             body = self._pending.unsent()
             if body is None:
                 return
@@ -70,6 +73,11 @@ class Uplink:
             payload = sign(self._key, self._topics.event, body)
             packet_id = self._mqtt.publish(self._topics.event, payload, qos=1)
             if packet_id is None:
-                self._refused_up_s = up_s
+                self._refused_ms = now_ms
                 return
             self._pending.sent(body["n"], packet_id)
+
+
+def _lately(then_ms, now_ms):
+    # The ticks wrap: what lies days back may look like the future, but never like a moment ago.
+    return then_ms is not None and 0 <= ticks_diff(now_ms, then_ms) < _PAUSE_MS

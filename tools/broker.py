@@ -11,7 +11,6 @@ user is given. For a site, see the README: this is no broker for that.
 import argparse
 import asyncio
 import base64
-import getpass
 import hashlib
 import logging
 import os
@@ -158,7 +157,12 @@ class Broker:
         log = self._folder / "log"
         with log.open("wb") as out:
             self._process = subprocess.Popen(
-                command, cwd=_ROOT, stdin=subprocess.DEVNULL, stdout=out, stderr=out
+                command,
+                cwd=_ROOT,
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=out,
+                start_new_session=True,  # Ctrl-C at the terminal is for whoever started it
             )
         end = time.monotonic() + _START_S
         while time.monotonic() < end:
@@ -174,7 +178,6 @@ class Broker:
     def _mosquitto_conf(self, folder: Path) -> Path:
         lines = [
             f"listener {self.port} {HOST}",
-            f"user {getpass.getuser()}",  # started by root, it would give up the folder's rights
             "persistence false",
             "max_inflight_messages 20",
             "max_queued_messages 1000",
@@ -184,6 +187,8 @@ class Broker:
             "log_type error",
             "log_type warning",
         ]
+        if os.geteuid() == 0:
+            lines.append("user root")  # or it would give up its right to read this folder
         if self._certificate:
             lines += [f"certfile {self._certificate[0]}", f"keyfile {self._certificate[1]}"]
         if self.user:

@@ -289,12 +289,18 @@ class Stage:
         elif name == "session_ended":
             self._screen.line("session", f"ended: {event['reason']}, {event['wh']} Wh")
         elif name == "list_applied":
-            self._screen.line("list", f"version {event['v']}, {event['cards']} cards")
+            self._screen.line("list", f"version {event['v']}, {_cards(event['cards'])}")
         elif name == "settings_applied":
             self._screen.line("settings", f"version {event['v']}")
         elif name in ("message_rejected", "fault"):
-            said = [str(event[key]) for key in ("fault", "topic", "why", "detail") if event.get(key)]
+            said = [
+                str(event[key]) for key in ("fault", "topic", "why", "detail") if event.get(key)
+            ]
             self._screen.line("trouble", (f"{name.replace('_', ' ')}: {', '.join(said)}", "red"))
+
+
+def _cards(count: int) -> str:
+    return f"{count} card{'' if count == 1 else 's'}"
 
 
 def _light(light: dict[str, str]) -> str:
@@ -400,10 +406,10 @@ def in_words(row: dict[str, Any]) -> Iterable[tuple[str, str | Text]]:
     if row["in_step"]:
         step = ("in step", "green")
     elif row["published"]:
-        step = (f"waiting for {due['cards']} cards", "yellow")
+        step = (f"waiting for {_cards(due['cards'])}", "yellow")
     else:
         step = ("not published", "yellow")
-    yield "list", Text.assemble(f"{held['cards']} cards, version {held['version']}, ", step)
+    yield "list", Text.assemble(f"{_cards(held['cards'])}, version {held['version']}, ", step)
     yield "vehicle", "connected" if row["vehicle"] else "none"
     yield "reader", str(row["reader"])
     yield "faults", ", ".join(map(str, row["faults"])) or "none"
@@ -451,7 +457,10 @@ async def attend(stage: Stage, broker: Broker, portal: Portal, screen: Screen) -
 
 
 def main() -> int:
-    for number in (signal.SIGTERM, signal.SIGHUP):  # or the broker would outlive a closed terminal
+    # However it is ended, the broker and the charger end too. A shell's background jobs ignore
+    # Ctrl-C unless they say otherwise.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda *_: signal.raise_signal(signal.SIGINT))
     try:
         with tempfile.TemporaryDirectory(prefix="tapgate-") as home, Broker() as broker:
@@ -470,7 +479,7 @@ def _one_line(error: BaseException) -> str:
     text = " ".join(str(error).split())
     if isinstance(error, Refused | BrokerError | VirtualError):
         return text
-    return f"unexpected {type(error).__name__}: {text}"
+    return f"unexpected {type(error).__name__}" + (f": {text}" if text else "")
 
 
 if __name__ == "__main__":

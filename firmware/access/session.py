@@ -441,4 +441,5 @@ def _lines(state, event):
 
 LINES, PLACES = condense(TABLE)
 # The text for people has done its work: 7 KB that a board can do without.
-del TABLE, sys.modules["firmware.access.table"], sys.modules["firmware.access"].table
+del TABLE, sys.modules["firmware.access.table"]
+delattr(sys.modules["firmware.access"], "table")

@@ -114,7 +114,7 @@ def powered(site: Site) -> Iterator[tuple[VirtualCharger, Wire]]:
     wire = Wire(site.broker, NAME, bytes.fromhex(config["charger_key"]))
     try:
         site.tapgate("publish")
-        with VirtualCharger.start(path, site.home / NAME, heap=400) as charger:
+        with VirtualCharger.start(path, site.home / NAME) as charger:
             site.wait_in_step(NAME)
             yield charger, wire
     finally:
@@ -270,8 +270,8 @@ def test_whatever_is_wrong_with_a_message_is_reported_once_and_followed_by_nothi
         assert sorted(wire.causes()) == expected
         assert "not signed" not in {e["event"] for e in wire.events}
         assert max(map(len, wire.said[wire.base + "event"])) < 1_000
-        state = site.status(NAME)
-        assert (state["access"], state["state"]) == ("restricted", "awaiting")
+        state = wait(lambda: (s := site.status(NAME))["state"] == "awaiting" and s, 5, "awaiting")
+        assert state["access"] == "restricted"
         assert state["allowlist"] == {k: state["expected"][k] for k in state["allowlist"]}
         unplug(charger)
         a_session(charger)

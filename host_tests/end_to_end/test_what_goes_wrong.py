@@ -133,3 +133,40 @@ def test_a_board_that_hangs_is_ended_by_the_watchdog(charger: VirtualCharger):
     charger.wait_for(coil(False), 12, since)
     charger.wait_for(lambda push: push.get("reset") == "watchdog", 1, since)
     charger.wait_for(light("yellow"), 10, since)
+
+
+def test_a_task_that_breaks_opens_the_contactor_and_the_board_starts_again(
+    site: Site, name: str, tmp_path: Path
+):
+    site.tapgate("charger", "add", name)
+    site.change("access", "open", "--charger", name)
+    broken = tmp_path / "broken_main.py"
+    broken.write_text(BROKEN_MAIN)
+    with VirtualCharger.start(site.config(name), tmp_path / "flash", main=broken) as charger:
+        since = charger.mark()
+        charger.do("plug")
+        charger.wait_for(coil(True), 20, since)  # as soon as the settings have come
+        charger.wait_for(coil(False), 2, since)
+        charger.wait_for_output("a task broke", 2)
+        rests(charger, coil(True), 1, charger.mark())  # long enough to be read
+        charger.wait_for(lambda push: "reset" in push, 4, since)
+        charger.wait_for(coil(True), 20, charger.mark())
+
+
+# The firmware's own main.py, with a task that ends half a second after the contactor has closed.
+BROKEN_MAIN = """
+from firmware.charge_point import ChargePoint
+
+looks = 50
+control = ChargePoint.control
+
+def breaks(self, now_ms):
+    global looks
+    control(self, now_ms)
+    looks -= self.session.state == "charging"
+    if not looks:
+        raise ValueError("a task broke")
+
+ChargePoint.control = breaks
+exec(open("main.py").read())
+"""

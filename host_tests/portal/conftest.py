@@ -103,7 +103,7 @@ def broker() -> Iterator[Broker]:
 
 
 def process(*arguments: str, **settings: Any) -> subprocess.Popen[str]:
-    """A command in a process of its own."""
+    """A command in a process of its own. Each costs a second of start-up: most tests need none."""
     return subprocess.Popen(
         [sys.executable, "-m", "tools.cli", *arguments],
         cwd=Path(__file__).parents[2],

@@ -1,5 +1,6 @@
 """The commands as scripts meet them: statuses, JSON, one line for every refusal."""
 
+import io
 import json
 import sqlite3
 import stat
@@ -85,6 +86,23 @@ def test_a_password_is_never_shown(tapgate: Tapgate):
     ]
     assert all("s3cret" not in each.out + each.err for each in said)
     assert said[2].json == {"broker": "mqtt://anna@127.0.0.1:9", "ca": False}
+
+
+def test_a_password_need_not_stand_on_the_command_line(tapgate: Tapgate, monkeypatch):
+    def type_in(url: bytes) -> None:
+        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(url + b"\n")))
+
+    type_in(b"mqtt://anna:s3cret@127.0.0.1:9")
+    assert tapgate(*INIT[:3], "--broker", "-", "--owner", OWNER).status == 0
+    assert tapgate("broker", "--json").json["broker"] == "mqtt://anna@127.0.0.1:9"
+    type_in(b"mqtt://bo:s3cret@127.0.0.1:9")
+    assert tapgate("broker", "-", "--json").json["broker"] == "mqtt://bo@127.0.0.1:9"
+
+
+def test_an_unexpected_error_of_the_database_tells_no_keys(site: Tapgate, monkeypatch):
+    monkeypatch.setattr("secrets.token_hex", lambda _: {"key": "s3cret"})
+    refused(site("charger", "add", "gate"), 1)
+    assert "s3cret" not in site("charger", "add", "gate").err
 
 
 def test_the_broker_can_be_changed(site: Tapgate):
@@ -434,8 +452,6 @@ def test_a_card_is_blocked_and_found_by_number_or_token(site: Tapgate, anna):
 
 
 def test_a_number_can_come_from_standard_input(site: Tapgate, anna, monkeypatch):
-    import io
-
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"04a1b2c3\n")))
     assert site("card", "add", anna, "--number", "-", "--json").json["hint"] == "b2c3"
 

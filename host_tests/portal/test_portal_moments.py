@@ -53,7 +53,17 @@ def test_a_time_that_comes_twice_is_refused_with_both_ways_to_write_it():
 
 
 @pytest.mark.parametrize(
-    "text", ["", "tomorrow", "2026-02-30", "2026-13-01", "15.7.2026", "2026-07-15T25:00", "9999"]
+    "text",
+    [
+        "",
+        "tomorrow",
+        "2026-02-30",
+        "2026-13-01",
+        "15.7.2026",
+        "2026-07-15T25:00",
+        "9999",
+        "2026-W30",
+    ],
 )
 def test_what_is_no_time_is_refused(text):
     with pytest.raises(WrongUsage):

@@ -4,13 +4,17 @@ import signal
 import socket
 import sqlite3
 import subprocess
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import pytest
 
 from firmware.link import messages
 from host_tests.portal.conftest import OWNER, Observer, Tapgate, process
-from tools.broker import MOSQUITTO, Broker, mosquitto
+from tools.broker import MOSQUITTO, Broker, free_port, mosquitto
+from tools.cli import main
 from tools.portal import home as homes
 from tools.portal import signing
 
@@ -291,9 +295,7 @@ def test_rights_that_are_missing_are_not_taken_for_success(site, tmp_path):
         pytest.skip("mosquitto is not installed on this machine; amqtt has no access list file")
     rights, settings = tmp_path / "rights", tmp_path / "mosquitto.conf"
     rights.write_text("topic read tapgate/#\n")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     settings.write_text(
         f"listener {port} 127.0.0.1\nallow_anonymous true\nacl_file {rights}\nuser root\n"
     )
@@ -329,20 +331,26 @@ def test_publishers_take_turns(live, home, broker, monkeypatch):
 
 def test_commands_at_once_lose_nothing(live, anna, broker):
     live("grant", anna, "--role", "user")
-    running = [
-        process("card", "add", anna, "--number", f"04a1b2{i:02x}", "--json") for i in range(3)
-    ] + [process("publish", "--json")]
-    for each in running:
-        _, err = each.communicate(timeout=60)
-        assert each.returncode == 0, err
+    commands = [["card", "add", anna, "--number", f"04a1b2{i:02x}"] for i in range(5)]
+    commands += [["publish"], ["publish"]]
+    start = threading.Barrier(len(commands))
+
+    def run(command: list[str]) -> int:
+        start.wait(10)
+        return main(command)
+
+    with ThreadPoolExecutor(len(commands)) as threads:
+        assert list(threads.map(run, commands)) == [0] * len(commands)
     live("publish")
-    assert live("publish", "--json").json["chargers"][0]["allowlist"]["cards"] == 3
+    assert live("publish", "--json").json["chargers"][0]["allowlist"]["cards"] == 5
 
 
 def test_ctrl_c_ends_a_publish_in_one_line(live, home):
     with socket.create_server(("127.0.0.1", 0)) as silent:
         live("broker", f"mqtt://127.0.0.1:{silent.getsockname()[1]}")
-        running = process("publish")
+        # The signal at its default: a background job, as the tests may be, starts with it ignored.
+        heed = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+        running = process("publish", preexec_fn=heed)
         silent.settimeout(20)
         connection, _ = silent.accept()
         connection.settimeout(20)

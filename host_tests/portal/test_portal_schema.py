@@ -69,7 +69,7 @@ def entries(home) -> list[bytes]:
 
     with database.reading(home) as session:
         [wanted] = lists.wanted(session, installation.current(session))
-    [shard] = [each for each in wanted.cards.objects.values() if each.startswith(b"TGS1")]
+    [shard] = [each for each in wanted.built.objects.values() if each.startswith(b"TGS1")]
     return [shard[at : at + 16] for at in range(8, len(shard), 16)]
 
 

@@ -67,6 +67,14 @@ def test_a_change_that_is_not_published_shows(live, broker, observe, due, anna):
     assert "not published" in live("status").out
 
 
+def test_another_broker_holds_nothing_yet(live, broker, observe, due):
+    observe(broker).say(STATE, state(due))
+    live("broker", broker.url)
+    assert live("status", "--json").json[0]["published"] is False
+    live("publish")
+    assert live("status", "--json").json[0]["published"] is True
+
+
 def test_a_charger_that_went_away_is_shown_as_it_was_last(live, broker, observe, due):
     seen = observe(broker)
     seen.say(STATE, state(due, state="charging"))
@@ -107,15 +115,23 @@ def test_with_the_broker_away_the_last_known_state_is_shown_and_said_so(live, br
         "[" * 50_000,
         '{"online":true,"x":"' + "y" * 100_000 + '"}',
         b"\xff\xfe",
+        '{"online":true,"vehicle":NaN}',
+        '{"online":true,"state":"\\u001b[2J","access":"\\u001b]0;mine\\u0007"}',
+        '{"online":true,"vehicle":' + "[" * 400 + "]" * 400 + "}",
+        '{"online":true,"light":{"colour":' + "[" * 400 + "]" * 400 + "}}",
+        '{"online":true,"faults":["\\u001b[2J",[7]]}',
     ],
 )
 def test_what_anybody_may_write_on_the_broker_breaks_nothing(live, broker, observe, payload):
     observe(broker).say(STATE, payload)
-    [row] = live("status", "--json").json
+    answer = live("status", "--json")
+    assert "NaN" not in answer.out and "\\u001b" not in answer.out
+    [row] = answer.json
     assert row["in_step"] is False
     assert row["state"] is None
     assert row["allowlist"] == {"version": None, "digest": None, "cards": None}
-    assert live("status").status == 0
+    answer = live("status")
+    assert answer.status == 0 and "\x1b" not in answer.out
 
 
 def test_every_charger_has_its_row(live, broker, observe, due):

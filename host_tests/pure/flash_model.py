@@ -34,7 +34,7 @@ class Flash:
 class Files:
     """The seam of firmware/allowlist/files.py on a `Flash`. Each change is one operation; number
     `cut_at`, counted from 0, is cut. `opened` and `reads` count what they say. The file at the path
-    `broken` cannot be opened.
+    `broken` cannot be opened but anew.
     """
 
     def __init__(self, flash: Flash, cut_at: int | None = None):
@@ -56,7 +56,7 @@ class Files:
 
     def open(self, path, mode):
         self.opened += 1
-        if path == self.broken:
+        if path == self.broken and mode[0] == "r":
             raise OSError(5, "input/output error")
         return _File(self, path, mode)
 
@@ -95,6 +95,7 @@ class _File:
         self._data = bytearray(b"" if mode[0] == "w" else self._content[0])
         self._dirty = mode[0] == "w"
         self._at = 0
+        self._writable = mode != "rb"
         if mode[0] == "w" and files.flash.torn:
             files.changes()
             self._content[0] = b""
@@ -122,6 +123,8 @@ class _File:
 
     def write(self, data):
         flash = self._files.flash
+        if not self._writable:
+            raise OSError(9, "bad file descriptor")
         try:
             self._files.changes()
         except PowerCut:

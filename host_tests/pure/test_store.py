@@ -348,6 +348,7 @@ def test_a_renewal_copies_nothing_that_is_damaged():
     built = List(people(range(200)), 5)
     flash = filled(built)
     flash.flip("list/30", 20)
+    flash.contents["list/30"][0] += built.shards[6]  # a whole one, left over behind the others
     store = opened(flash)
     assert [store.lookup(each) for each in built.cards].count(None) == built.shards[6][5]
     assert store.damaged == 6

@@ -361,7 +361,9 @@ def test_a_link_that_comes_back_is_asked_again_at_once():
     charger = Charger(Flash())
     charger.offer(built, 1)
     charger.until_come(20)
+    charger.sync.tick(charger.now_ms)
     lost = list(charger.waiting)
+    assert len(lost) == OBJECTS_AT_ONCE
     charger.waiting.clear()
     charger.sync.resume()
     charger.run_ms(200)
@@ -420,10 +422,16 @@ def test_what_an_update_left_behind_does_not_get_into_another():
     charger = with_list(List(cards, 5))
     charger.offer(List(changed(cards, *range(20)), 5), 2)
     charger.until_come(9)
-    for other in (List(people(range(10, 200)), 5), List(people(range(5)), 0)):
+    others = (
+        List(people(range(10, 200)), 5),
+        List(cards | people(range(20), group=5), 5),
+        List(people(range(5)), 0),
+    )
+    for other in others:
         again = Charger(charger.files.flash)
         again.offer(other, 3)
         again.settle()
+        assert not again.rejected
         assert again.holds(other) and Charger(charger.files.flash).holds(other)
         charger = with_list(List(cards, 5))
         charger.offer(List(changed(cards, *range(20)), 5), 2)

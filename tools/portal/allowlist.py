@@ -109,11 +109,6 @@ def encode(entries: Iterable[bytes]) -> AllowList:
     return AllowList(name, len(in_order), objects)
 
 
-def is_named(content: bytes, name: str) -> bool:
-    """Whether that is the object of that name."""
-    return _digest(content).hex() == name
-
-
 def _shards(in_order: list[bytes], bits: int) -> list[list[bytes]]:
     shards: list[list[bytes]] = [[] for _ in range(1 << bits)]
     for packed in in_order:

@@ -130,13 +130,13 @@ class Link:
     async def _until(self, done: Callable[[], bool], quiet_s: float) -> None:
         deadline = time.monotonic() + LOOK_S
         while not done() and time.monotonic() < deadline:
+            if self._broken:
+                raise self._broken
             self._news.clear()
             try:
                 await asyncio.wait_for(self._news.wait(), quiet_s)
             except TimeoutError:
                 return
-            if self._broken:
-                raise self._broken
 
 
 @asynccontextmanager
@@ -196,4 +196,4 @@ def _why(access: Access, cause: BaseException, error: BaseException) -> str:
         )
     if isinstance(error, aiomqtt.MqttCodeError) and _code(error.rc) in _NOT_LET_IN:
         return "it refuses the user name or password; set them with 'tapgate broker URL'"
-    return f"{error or type(error).__name__}; try again"
+    return f"{str(error) or type(error).__name__}; try again"

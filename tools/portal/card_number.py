@@ -6,10 +6,12 @@ that the bytes are read from the last to the first. What was typed never appears
 """
 
 import re
+from typing import Literal, get_args
 
 from tools.portal.refusal import Refusal
 
-READINGS = ("hex", "hex-reversed", "decimal", "decimal-reversed")
+Reading = Literal["hex", "hex-reversed", "decimal", "decimal-reversed"]
+READINGS: tuple[Reading, ...] = get_args(Reading)
 SIZES_BYTES = (4, 7, 10)
 _RANDOM = 0x08  # ISO/IEC 14443-3 table 9: uid0 of a number made up anew at each start
 

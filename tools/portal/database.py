@@ -6,6 +6,7 @@ the other has just done.
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
 from sqlalchemy import Engine, create_engine, event, inspect, make_url, select
@@ -68,20 +69,23 @@ def _opened(home: Path, *, writing: bool) -> Iterator[Session]:
 @contextmanager
 def _transaction(home: Path, *, writing: bool) -> Iterator[Session]:
     path = homes.database(home)
+    engine = _engine(path, writing, PATIENCE_S)
     try:
-        engine = _engine(path, writing=writing)
-        try:
-            with Session(engine, expire_on_commit=False) as session, session.begin():
-                yield session
-        finally:
-            engine.dispose()
+        with Session(engine, expire_on_commit=False) as session, session.begin():
+            yield session
     except DatabaseError as error:
         raise _explained(error, path) from error
 
 
-def _engine(path: Path, *, writing: bool) -> Engine:
-    url = make_url("sqlite://").set(database=str(path))
-    engine = create_engine(url, poolclass=NullPool, connect_args={"timeout": PATIENCE_S})
+@cache
+def _engine(path: Path, writing: bool, patience_s: float) -> Engine:
+    """Kept for the statements it has compiled; it holds no connection between transactions."""
+    engine = create_engine(
+        make_url("sqlite://").set(database=str(path)),
+        poolclass=NullPool,
+        connect_args={"timeout": patience_s},
+        hide_parameters=True,  # keys and passwords are among them
+    )
 
     @event.listens_for(engine, "connect")
     def prepare(connection, _record):

@@ -5,13 +5,13 @@ import time
 from datetime import tzinfo
 from pathlib import Path
 
-from sqlalchemy import select
+from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from tools.portal import database, moments, names
 from tools.portal.broker_address import BrokerAddress
 from tools.portal.refusal import WrongUsage
-from tools.portal.schema import Charger, Installation, Permission, Person
+from tools.portal.schema import Charger, Installation, Permission, Person, Publication
 
 KEY_BYTES = 32
 
@@ -59,6 +59,12 @@ def set_broker(site: Installation, address: BrokerAddress, ca: str) -> None:
         raise WrongUsage("--ca is for mqtts://; with mqtt:// nothing is encrypted")
     site.broker_host, site.broker_port, site.broker_tls = address.host, address.port, address.tls
     site.broker_user, site.broker_password, site.broker_ca = address.user, address.password, ca
+
+
+def move(session: Session, address: BrokerAddress, ca: str) -> None:
+    """To another broker, which holds nothing yet."""
+    set_broker(current(session), address, ca)
+    session.execute(update(Publication).values(confirmed_at=None))
 
 
 def access_of(site: Installation, charger: Charger) -> str:

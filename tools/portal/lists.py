@@ -26,8 +26,8 @@ class Wanted(NamedTuple):
     """What one charger is to hold."""
 
     charger: Charger
-    cards: AllowList
-    allowlist: Body  # the ref and the settings message, both without v and t
+    built: AllowList
+    ref: Body  # this and the settings message without v and t
     settings: Body
 
 

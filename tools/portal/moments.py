@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from tools.portal.refusal import WrongUsage
 
 _DATE_ALONE = re.compile(r"\d{4}-?\d{2}-?\d{2}|\d{4}-?W\d{2}-?\d")
+_WEEK_ALONE = re.compile(r"\d{4}-?W\d{2}")
 
 
 def zone(name: str) -> tzinfo:
@@ -26,11 +27,11 @@ def zone(name: str) -> tzinfo:
 def machine_zone_name() -> str:
     """The zone this computer is set to, or UTC when it does not say."""
     candidates = [os.environ.get("TZ", "").lstrip(":")]
-    try:
+    candidates.append(os.path.realpath("/etc/localtime").partition("/zoneinfo/")[2])
+    try:  # where the other is a copy; beside a link, it may be older than that
         candidates.append(Path("/etc/timezone").read_text(encoding="ascii").strip())
     except (OSError, ValueError):
-        candidates.append("")
-    candidates.append(os.path.realpath("/etc/localtime").partition("/zoneinfo/")[2])
+        pass
     for name in candidates:
         if not name or name.startswith("/"):
             continue
@@ -47,6 +48,8 @@ def parse(text: str, where: tzinfo, *, end: bool = False) -> int:
     the midnight that follows. Local times that a clock change skips or repeats are refused."""
     found = text.strip()
     try:
+        if _WEEK_ALONE.fullmatch(found):
+            raise ValueError  # Python takes it for its Monday
         moment = datetime.fromisoformat(found)
     except ValueError:
         raise WrongUsage(

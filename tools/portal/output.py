@@ -3,7 +3,10 @@
 import json
 import sys
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 # Not on a terminal nothing is cut or wrapped: a pipe has no width.
 _PIPE_WIDTH = 10_000
@@ -27,9 +30,9 @@ class Output:
 
         screen = console()
         first, *others = lines
-        console.print(Text.assemble(("✓ ", "bold green"), first))
+        screen.print(Text.assemble(("✓ ", "bold green"), first))
         for line in others:
-            console.print(Text.assemble("  ", (line, "dim" if console.is_terminal else "")))
+            screen.print(Text.assemble("  ", (line, "dim" if screen.is_terminal else "")))
 
     def table(self, columns: Iterable[str], rows: Iterable[Iterable[Any]], nothing: str) -> None:
         """Rows for people. A cell is text or a rich Text; None shows as a dash."""
@@ -50,7 +53,7 @@ class Output:
                     for cell in row
                 )
             )
-        console.print(table if table.row_count else Text(nothing))
+        screen.print(table if table.row_count else Text(nothing))
 
     def note(self, line: str) -> None:
         """Something to know beside the answer: on standard error."""
@@ -70,5 +73,5 @@ def console() -> "Console":
         def on_broken_pipe(self) -> None:
             raise BrokenPipeError  # the command line knows what to do; rich would end the process
 
-    console = Here(highlight=False)
-    return console if console.is_terminal else Here(highlight=False, width=_PIPE_WIDTH)
+    found = Here(highlight=False)
+    return found if found.is_terminal else Here(highlight=False, width=_PIPE_WIDTH)

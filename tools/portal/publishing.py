@@ -76,11 +76,11 @@ def prepare(
     plan = Plan()
     needed: dict[str, bytes] = {}
     for wanted in lists.wanted(session, site):
-        needed |= wanted.cards.objects
+        needed |= wanted.built.objects
         answer: Body = {"charger": wanted.charger.name}
         for kind, topic, body in (
             ("settings", topics.settings(site.name, wanted.charger.name), wanted.settings),
-            ("allowlist", topics.allowlist(site.name, wanted.charger.name), wanted.allowlist),
+            ("allowlist", topics.allowlist(site.name, wanted.charger.name), wanted.ref),
         ):
             row, payload = _issue(
                 session, wanted.charger, kind, topic, body, retained.get(topic), now, everything
@@ -88,7 +88,7 @@ def prepare(
             if payload is not None:
                 plan.messages[topic] = payload
             answer[kind] = {"version": row.v, "published": payload is not None}
-        answer["allowlist"] |= _named(wanted.cards)
+        answer["allowlist"] |= _named(wanted.built)
         plan.chargers.append(answer)
     for digest, content in needed.items():
         topic = topics.object_(site.name, digest)
@@ -141,8 +141,8 @@ def _ages(row: Publication, body: Body, now: int) -> bool:
     return max_age_s > 0 and not row.t <= now < row.t + max_age_s // 2
 
 
-def _named(cards: AllowList) -> Body:
-    return {"digest": cards.digest, "cards": cards.cards}
+def _named(built: AllowList) -> Body:
+    return {"digest": built.digest, "cards": built.cards}
 
 
 def _known_topics(session: Session, site: Installation) -> tuple[list[str], list[str]]:

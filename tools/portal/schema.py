@@ -145,7 +145,8 @@ class Person(Base):
     __tablename__ = "person"
     id: Mapped[int] = mapped_column(primary_key=True)
     email: Mapped[str] = mapped_column(String(254))
-    email_key: Mapped[str] = mapped_column(String(512), unique=True)  # without regard to case
+    # Without regard to case, which makes some letters three.
+    email_key: Mapped[str] = mapped_column(String(3 * 254), unique=True)
     name: Mapped[str | None] = mapped_column(String(100))
     group_id: Mapped[int | None] = mapped_column(ForeignKey("card_group.id", ondelete="SET NULL"))
     partner_id: Mapped[int | None] = mapped_column(ForeignKey("partner.id", ondelete="SET NULL"))

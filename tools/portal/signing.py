@@ -15,7 +15,8 @@ def sign(key: bytes, topic: str, body: dict) -> bytes:
 
 def verified(key: bytes, topic: str, payload: bytes) -> dict | None:
     """What a message says, or None if this key did not sign it for this topic."""
-    signature, blank, text = payload[:64], payload[64:65], payload[65:]
+    signature, text = payload[:SIGNATURE_DIGITS], payload[SIGNATURE_DIGITS + 1 :]
+    blank = payload[SIGNATURE_DIGITS : SIGNATURE_DIGITS + 1]
     if blank != b" " or not hmac.compare_digest(signature, _signature(key, topic, text)):
         return None
     try:

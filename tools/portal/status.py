@@ -33,6 +33,7 @@ def status(site_home: Path, charger: str | None) -> tuple[list[Body], str | None
     except Refusal as why:
         said, away = None, str(why)
     with database.changing(site_home) as session:
+        site = installation.current(session)
         if said is not None:
             _remember(session, said, int(time.time()))
         return _table(session, site, names, said), away
@@ -83,8 +84,8 @@ def _row(session: Session, site: Installation, wanted: Wanted, online: bool | No
     published = session.get(Publication, topics.allowlist(site.name, wanted.charger.name))
     expected = {
         "version": published.v if published else None,
-        "digest": wanted.cards.digest,
-        "cards": wanted.cards.cards,
+        "digest": wanted.built.digest,
+        "cards": wanted.built.cards,
     }
     access = _kind(body, "access", str)
     return {
@@ -97,10 +98,10 @@ def _row(session: Session, site: Installation, wanted: Wanted, online: bool | No
         "in_step": applied == expected and access == wanted.settings["access"],
         "published": _is_published(session, site, wanted),
         "seen": moments.shown(last.seen_at, installation.zone(site)) if last else None,
-        "light": _kind(body, "light", dict),
-        "vehicle": body.get("vehicle"),
-        "reader": body.get("reader"),
-        "faults": body.get("faults"),
+        "light": _light(body),
+        "vehicle": _kind(body, "vehicle", bool),
+        "reader": _kind(body, "reader", str),
+        "faults": _faults(body),
     }
 
 
@@ -108,7 +109,7 @@ def _is_published(session: Session, site: Installation, wanted: Wanted) -> bool:
     """Whether `tapgate publish` has put on the broker what is wanted now."""
     for topic, body in (
         (topics.settings(site.name, wanted.charger.name), wanted.settings),
-        (topics.allowlist(site.name, wanted.charger.name), wanted.allowlist),
+        (topics.allowlist(site.name, wanted.charger.name), wanted.ref),
     ):
         row = session.get(Publication, topic)
         if row is None or row.confirmed_at is None or json.loads(row.content) != body:
@@ -116,17 +117,37 @@ def _is_published(session: Session, site: Installation, wanted: Wanted) -> bool:
     return True
 
 
+# A state message is not signed: anybody on the broker may have written it. So it is nothing unless
+# it is what a charger says, and no text in it moves a terminal's cursor.
+
+
 def _body(payload: bytes | None) -> Body:
-    """A state message, or nothing if it is not one: anybody on the broker may have written it."""
+    """A state message, or nothing if it is not one."""
     if payload is None or len(payload) > STATE_LIMIT_BYTES:
         return {}
     try:
-        found = json.loads(payload)
+        found = json.loads(payload, parse_constant=_refuse)
     except (ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}
 
 
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is no JSON")
+
+
+def _light(body: Body) -> Body | None:
+    light = _kind(body, "light", dict)
+    return light and {name: _kind(light, name, str) for name in ("colour", "pattern")}
+
+
+def _faults(body: Body) -> list[str] | None:
+    faults = _kind(body, "faults", list)
+    return faults and [each for each in faults if isinstance(each, str) and each.isprintable()]
+
+
 def _kind(body: Body, key: str, kind: type) -> Any:
     found = body.get(key)
-    return found if type(found) is kind else None
+    if type(found) is not kind or (isinstance(found, str) and not found.isprintable()):
+        return None
+    return found

@@ -72,6 +72,11 @@ def command(app: typer.Typer, name: str) -> Callable[[Callable[..., None]], Call
     return register
 
 
+def typed(text: str) -> str:
+    """`-` stands for a line of standard input, which no list of processes shows."""
+    return typer.get_text_stream("stdin").readline().strip() if text == "-" else text
+
+
 def _remember(context: typer.Context, home: Home = None, as_json: AsJson = False) -> None:
     """The innermost --home counts; --json once is enough."""
     found = context.obj or {"home": None, "json": False}

@@ -1,15 +1,17 @@
 """tapgate card add, list, block, unblock, remove."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import typer
 
-from tools.portal.commands.calling import Call, command, group
+from tools.portal import card_number
+from tools.portal.card_number import Reading
+from tools.portal.commands.calling import Call, command, group, typed
 from tools.portal.commands.person import Email
 
 Which = Annotated[str, typer.Argument(metavar="NUMBER-OR-TOKEN", show_default=False)]
 As = Annotated[
-    Literal["hex", "hex-reversed", "decimal", "decimal-reversed"] | None,
+    Reading | None,
     typer.Option(
         "--as", help="How the number is to be read, where it could be several.", show_default=False
     ),
@@ -44,9 +46,7 @@ def add(
     ] = None,
 ) -> None:
     """Give a person a card. Its number is not kept: only a token that is made from it."""
-    from tools.portal import card_number
-
-    number = card_number.number(_typed(text), reading)
+    number = card_number.number(typed(text), reading)
 
     from tools.portal import cards, database, installation, people
 
@@ -111,7 +111,7 @@ def remove(call: Call, which: Which, reading: As = None) -> None:
     from tools.portal import cards, database, installation
 
     with database.changing(call.home) as session:
-        card = cards.find(session, installation.current(session), _typed(which), reading)
+        card = cards.find(session, installation.current(session), typed(which), reading)
         answer = _answer(card)
         session.delete(card)
     call.out.done(
@@ -125,7 +125,7 @@ def _set_blocked(call: Call, which: str, reading: str | None, blocked: bool) -> 
     from tools.portal import cards, database, installation
 
     with database.changing(call.home) as session:
-        card = cards.find(session, installation.current(session), _typed(which), reading)
+        card = cards.find(session, installation.current(session), typed(which), reading)
         card.blocked = blocked
         answer = _answer(card)
     word = "blocked" if blocked else "not blocked any more"
@@ -144,8 +144,3 @@ def _answer(card: Any) -> dict[str, Any]:
         "label": card.label,
         "blocked": card.blocked,
     }
-
-
-def _typed(text: str) -> str:
-    """`-` stands for a line of standard input, which no list of processes shows."""
-    return typer.get_text_stream("stdin").readline() if text == "-" else text

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from tools.portal.commands.calling import Call, command, group
+from tools.portal.commands.calling import Call, command, group, typed
 from tools.portal.output import in_short
 from tools.portal.refusal import Refusal, WrongUsage
 
@@ -75,7 +75,8 @@ def config(
         str | None,
         typer.Option(
             metavar="URL",
-            help="The broker as this charger reaches it, where that is another address or user.",
+            help="The broker as this charger reaches it, where that is another address or user; "
+            "- reads it from standard input.",
             rich_help_panel=_BOARD,
             show_default=False,
         ),
@@ -106,7 +107,7 @@ def config(
         "light": {"kind": light} if light else {},
         "vehicle": {"kind": vehicle} if vehicle else {},
         "meter": {"kind": meter} if meter else {},
-        "broker": board_config.broker_for_charger(broker) if broker else {},
+        "broker": board_config.broker_for_charger(typed(broker)) if broker else {},
     }
     choices = {section: values for section, values in choices.items() if values}
     with database.changing(call.home) as session:

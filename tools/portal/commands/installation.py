@@ -6,11 +6,12 @@ from typing import Annotated, Literal
 import typer
 
 from tools.portal import broker_address, moments
-from tools.portal.commands.calling import Call, command
+from tools.portal.commands.calling import Call, command, typed
 from tools.portal.refusal import WrongUsage
 
+_URL_HELP = f"{broker_address.FORM}; - reads it from standard input."
 BrokerOption = Annotated[
-    str, typer.Option("--broker", metavar="URL", help=broker_address.FORM, show_default=False)
+    str, typer.Option("--broker", metavar="URL", help=_URL_HELP, show_default=False)
 ]
 Ca = Annotated[
     Path | None,
@@ -50,7 +51,7 @@ def init(
 
     Where the broker's user or password hold one of : @ / ? # %, write them percent-encoded.
     """
-    where = broker_address.parse(address)
+    where = broker_address.parse(typed(address))
     zone = timezone if timezone is not None else moments.machine_zone_name()
     moments.zone(zone)
     pem = broker_address.certificates(ca) if ca else ""
@@ -76,7 +77,7 @@ def init(
 def broker(
     call: Call,
     address: Annotated[
-        str | None, typer.Argument(metavar="[URL]", help=broker_address.FORM, show_default=False)
+        str | None, typer.Argument(metavar="[URL]", help=_URL_HELP, show_default=False)
     ] = None,
     ca: Ca = None,
 ) -> None:
@@ -92,10 +93,10 @@ def broker(
             has_ca = bool(site.broker_ca)
         call.out.done({"broker": found, "ca": has_ca}, found)
         return
-    where = broker_address.parse(address)
+    where = broker_address.parse(typed(address))
     pem = broker_address.certificates(ca) if ca else ""
     with database.changing(call.home) as session:
-        installation.set_broker(installation.current(session), where, pem)
+        installation.move(session, where, pem)
     call.out.done(
         {"broker": str(where), "ca": bool(pem)},
         f"the broker is {where}",

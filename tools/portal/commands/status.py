@@ -7,15 +7,8 @@ import typer
 from tools.portal.commands.calling import Call, command
 from tools.portal.output import in_short
 
-# The light's colours (DESIGN section 4) as a terminal shows them.
-_COLOURS = {
-    "green": "green",
-    "yellow": "yellow",
-    "blue": "blue",
-    "red": "red",
-    "white": "white",
-    "magenta": "magenta",
-}
+# The light's colours (DESIGN section 4): a terminal has them by the same names.
+_COLOURS = ("green", "yellow", "blue", "red", "white", "magenta")
 
 
 def register(app: typer.Typer) -> None:
@@ -52,7 +45,7 @@ def status(
         if row["state"] is None:
             return Text("–", "dim")
         colour = (row["light"] or {}).get("colour")
-        dot = Text("● ", _COLOURS.get(colour, "dim") if isinstance(colour, str) else "dim")
+        dot = Text("● ", colour if colour in _COLOURS else "dim")
         return dot + Text(row["state"], "" if row["online"] else "dim")
 
     online = {
