@@ -61,9 +61,7 @@ class Site:
 
     def charger(self, name: str, **changes) -> VirtualCharger:
         """Power it up; its flash is where it was left."""
-        return VirtualCharger.start(
-            self.config(name, **changes), self.home / f"{name}-flash"
-        )
+        return VirtualCharger.start(self.config(name, **changes), self.home / f"{name}-flash")
 
     def status(self, name: str) -> dict:
         (entry,) = self.tapgate("status", name)

@@ -21,7 +21,7 @@ _ANSWERS = {5: BLOCK_BYTES}
 
 
 class Flash:
-    """A block device. Write or erasure number `cut_at` is done by half, and none after it at all."""
+    """A block device. Write or erasure number `cut_at` is done by half, none after it at all."""
 
     def __init__(self, blocks, image=None):
         self.data = bytearray(image) if image else bytearray(b"\xff" * (blocks * BLOCK_BYTES))
@@ -110,7 +110,7 @@ class Charger:
             pass
 
     def end(self):
-        self.sync.stop()
+        self.sync._stop()
         self.store.close()
         vfs.umount("/flash")
 
