@@ -25,7 +25,7 @@ from rich.text import Text
 
 from firmware.access.light import COLOURS
 from tools.broker import Broker, BrokerError
-from tools.portal.output import console, in_short
+from tools.portal.output import console, count, in_short
 from tools.virtual.client import VirtualCharger, VirtualError
 
 INSTALLATION, CHARGER = "garage", "left"
@@ -289,7 +289,7 @@ class Stage:
         elif name == "session_ended":
             self._screen.line("session", f"ended: {event['reason']}, {event['wh']} Wh")
         elif name == "list_applied":
-            self._screen.line("list", f"version {event['v']}, {_cards(event['cards'])}")
+            self._screen.line("list", f"version {event['v']}, {count(event['cards'], 'card')}")
         elif name == "settings_applied":
             self._screen.line("settings", f"version {event['v']}")
         elif name in ("message_rejected", "fault"):
@@ -297,10 +297,6 @@ class Stage:
                 str(event[key]) for key in ("fault", "topic", "why", "detail") if event.get(key)
             ]
             self._screen.line("trouble", (f"{name.replace('_', ' ')}: {', '.join(said)}", "red"))
-
-
-def _cards(count: int) -> str:
-    return f"{count} card{'' if count == 1 else 's'}"
 
 
 def _light(light: dict[str, str]) -> str:
@@ -406,10 +402,13 @@ def in_words(row: dict[str, Any]) -> Iterable[tuple[str, str | Text]]:
     if row["in_step"]:
         step = ("in step", "green")
     elif row["published"]:
-        step = (f"waiting for {_cards(due['cards'])}", "yellow")
+        step = (f"waiting for {count(due['cards'], 'card')}", "yellow")
     else:
         step = ("not published", "yellow")
-    yield "list", Text.assemble(f"{_cards(held['cards'])}, version {held['version']}, ", step)
+    yield (
+        "list",
+        Text.assemble(f"{count(held['cards'], 'card')}, version {held['version']}, ", step),
+    )
     yield "vehicle", "connected" if row["vehicle"] else "none"
     yield "reader", str(row["reader"])
     yield "faults", ", ".join(map(str, row["faults"])) or "none"

@@ -64,6 +64,21 @@ def test_what_means_nothing_is_not_stored(tables, wrong):
         tables.execute(wrong)
 
 
+def test_no_error_tells_a_key(site, home):
+    from sqlalchemy.exc import StatementError
+
+    from tools.portal import database
+    from tools.portal.schema import Charger
+
+    def wrong() -> None:
+        with database.changing(home) as session:
+            session.add(Charger(name="gate", key="s3cret", hardware={"no": "json"}.keys()))
+
+    with pytest.raises(StatementError) as raised:
+        wrong()
+    assert "s3cret" not in str(raised.value)
+
+
 def entries(home) -> list[bytes]:
     from tools.portal import database, installation, lists
 

@@ -65,6 +65,11 @@ def in_short(moment: str) -> str:
     return moment[:16].replace("T", " ")
 
 
+def count(number: int, what: str) -> str:
+    """ "1 card", "2 cards"."""
+    return f"{number} {what}{'' if number == 1 else 's'}"
+
+
 def console() -> "Console":
     """Standard output for people, as wide as the terminal is."""
     from rich.console import Console

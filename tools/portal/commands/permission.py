@@ -7,6 +7,7 @@ import typer
 
 from tools.portal.commands.calling import Call, command
 from tools.portal.commands.person import Email, in_words, permission_answer
+from tools.portal.output import count
 from tools.portal.refusal import WrongUsage
 
 OnCharger = Annotated[
@@ -128,6 +129,8 @@ def revoke(call: Call, email: Email, charger: OnCharger = None) -> None:
         also = f", nor on {', '.join(touched)}" if touched else ""
         line = f"{address} has no permission on the installation any more{also}"
     kept = (
-        [f"their {cards} card(s) stay registered and open nothing"] if cards and not where else []
+        [f"still registered, opening nothing: {count(cards, 'card')}"]
+        if cards and not where
+        else []
     )
     call.out.done(answer, line, *kept, "next: tapgate publish")

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 import typer
 
 from tools.portal.commands.calling import Call, command, group
-from tools.portal.output import in_short
+from tools.portal.output import count, in_short
 
 Email = Annotated[str, typer.Argument(metavar="EMAIL", show_default=False)]
 
@@ -85,7 +85,7 @@ def remove(call: Call, email: Email) -> None:
         cards = people.remove(session, person)
     call.out.done(
         {"person": address, "cards": cards},
-        f"{address} is gone, with {cards} card{'' if cards == 1 else 's'}",
+        f"{address} is gone, with {count(cards, 'card')}",
         "next: tapgate publish",
     )
 

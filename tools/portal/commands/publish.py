@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from tools.portal.commands.calling import Call, command
+from tools.portal.output import count
 
 
 def register(app: typer.Typer) -> None:
@@ -30,7 +31,7 @@ def publish(
         call.out.value(answer)
         return
     changed = [
-        f"{each['charger']}: {' and '.join(what)}, {each['allowlist']['cards']} cards"
+        f"{each['charger']}: {' and '.join(what)}, {count(each['allowlist']['cards'], 'card')}"
         for each in plan.chargers
         if (what := [kind for kind in ("allowlist", "settings") if each[kind]["published"]])
     ]
@@ -41,6 +42,7 @@ def publish(
     else:
         call.out.done(
             answer,
-            f"{len(plan.messages)} message(s) and {len(plan.objects)} object(s) published",
+            f"published: {count(len(plan.messages), 'message')} "
+            f"and {count(len(plan.objects), 'object')}",
             *changed,
         )
