@@ -38,11 +38,11 @@ def forget(name: str) -> None:
 
 def leave_to_console(app) -> None:
     """Somebody has pressed Ctrl-C: no task runs any more, and the board is theirs."""
-    print("tapgate stopped by the console")
     if app is not None:
-        app.open()
+        app.open()  # first: tools send Ctrl-C twice, and the second cuts short what comes here
         # The watchdog cannot be stopped: from here on a timer feeds it.
         machine.Timer(0).init(period=1_000, callback=app.feed)
+    print("tapgate stopped by the console")
 
 
 def run(settings: dict) -> None:

@@ -131,15 +131,20 @@ class App:
         )
 
     def run(self) -> None:
-        """Load what the flash holds, then run every task; raises what any of them raises."""
+        """Load what the flash holds, then run every task; raises what any of them raises. Whatever
+        ends them, the contactor opens."""
         self._load()
-        asyncio.run(self._run())
+        try:
+            asyncio.run(self._run())
+        finally:
+            self.open()
 
     def open(self) -> None:
-        """The contactor opens, whatever else is wrong; then the vehicle is told."""
+        """The contactor opens, whatever else is wrong; then the vehicle and the driver are told."""
         self._contactor.open()
         self._vehicle.offer(False)
         self._light.state("faulted")
+        self._light.render(_now_ms())
 
     def feed(self, _=None) -> None:
         """Feed the watchdog although no task runs: somebody is at the console."""

@@ -279,7 +279,7 @@ class Stage:
         who = self._portal.people.get(event.get("token") or "", "somebody")
         if name == "card_refused":
             verdict = event["verdict"]
-            why = f": {WHY[verdict]}" if verdict in WHY else ""
+            why = ": refused" + (f", {WHY[verdict]}" if verdict in WHY else "")
             self._screen.line("verdict", (verdict, "bold red"), why)
         elif name == "session_started":
             if event["token"] is None:

@@ -376,6 +376,8 @@ class Mqtt:
         self._look_at_end(now)
 
     def _look_at_answers(self, now) -> None:
+        if not self._waiting:
+            self._skipped = now  # keeps it far from the wrap of the ticks
         for packet_id, (kind, topic, asked) in self._waiting.items():
             if time.ticks_diff(now, _later(asked, self._skipped)) > self.ANSWER_MS:
                 raise LinkError("timeout", f"no {_ANSWERS[kind]} {packet_id} for {topic}")

@@ -39,15 +39,22 @@ class Answer:
 Tapgate = Callable[..., Answer]
 
 
+@pytest.fixture(scope="session")
+def _place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same for all tests: what SQLAlchemy has compiled for a database it need not again."""
+    return tmp_path_factory.mktemp("site") / "home"
+
+
 @pytest.fixture
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def home(_place: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A home directory that nobody has set up yet."""
-    chosen = tmp_path / "home"
+    chosen = _place
     monkeypatch.setenv("TAPGATE_HOME", str(chosen))
     monkeypatch.setenv("COLUMNS", "100")
     monkeypatch.delenv("TAPGATE_DEBUG", raising=False)
     monkeypatch.delenv("TAPGATE_WIFI_PASSWORD", raising=False)
-    return chosen
+    yield chosen
+    shutil.rmtree(chosen, ignore_errors=True)
 
 
 @pytest.fixture
