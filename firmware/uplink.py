@@ -14,8 +14,8 @@ _TEXT_MOST = const(96)  # characters of one text in an event, so that a message 
 
 
 class Uplink:
-    """Sends through `mqtt` as fast as it takes it, the state at most four times a second; call
-    `send` every 50 ms.
+    """Sends through `mqtt` as fast as it takes it: an event at each `send`, the state at most four
+    times a second; call `send` every 50 ms.
 
     `pending`: the events. `state()`: the state message as a dict.
     """
@@ -64,17 +64,19 @@ class Uplink:
             if self._mqtt.publish(self._topics.state, payload, retain=True, qos=1) is not None:
                 self._due = False
                 self._sent_up_s = up_s
-        while self._pending.in_flight < _IN_FLIGHT and not _lately(self._refused_ms, now_ms):
-            body = self._pending.unsent()
-            if body is None:
-                return
-            if body["t"] is None:
-                body["t"] = self._clock.exact_at(body["up"])
-            payload = sign(self._key, self._topics.event, body)
-            packet_id = self._mqtt.publish(self._topics.event, payload, qos=1)
-            if packet_id is None:
-                self._refused_ms = now_ms
-                return
+        if self._pending.in_flight >= _IN_FLIGHT or _lately(self._refused_ms, now_ms):
+            return
+        # One and no more: signing and writing it take a board milliseconds that a tap may wait for.
+        body = self._pending.unsent()
+        if body is None:
+            return
+        if body["t"] is None:
+            body["t"] = self._clock.exact_at(body["up"])
+        payload = sign(self._key, self._topics.event, body)
+        packet_id = self._mqtt.publish(self._topics.event, payload, qos=1)
+        if packet_id is None:
+            self._refused_ms = now_ms
+        else:
             self._pending.sent(body["n"], packet_id)
 
 

@@ -26,6 +26,7 @@ from tools.virtual.schedule import Due
 from tools.virtual.world import World
 
 BOARD_DIR = Path(__file__).with_name("board")
+INTERPRETER = Path(__file__).with_name("interpreter.py")
 HEAP_BYTES = 2 * 110 * 1024  # an ESP32's 110 KB, with objects twice the size
 HARDWARE_BYTES = 300 * 1024  # room for the stand-ins beside the firmware's heap
 PANIC_MS = 300  # a chip that crashes prints its panic and starts again
@@ -92,6 +93,16 @@ def find_micropython() -> str:
             "or name one with MICROPYTHON="
         )
     return found
+
+
+def interpreter(micropython: str) -> list[str]:
+    """The command that runs it: the one that is a CPython extension gets a handler on the way."""
+    script, python = Path(micropython), Path(micropython).with_name("python")
+    with script.open("rb") as file:
+        is_extension = b"micropython_unix" in file.read(1024)
+    if is_extension and os.access(python, os.X_OK):
+        return [str(python), "-P", str(INTERPRETER)]
+    return [micropython]
 
 
 def frozen_modules() -> Path | None:
@@ -288,6 +299,7 @@ class Power:
         self._on_ready, self._on_stopped = on_ready, on_stopped
         self._on_hopeless = on_hopeless
         self._micropython = micropython
+        self._interpreter = interpreter(micropython)
         self._life: Life | None = None
         self._dying: Life | None = None
         self._coming: Due | None = None
@@ -307,7 +319,7 @@ class Power:
         inspect = ["-i"] if self.console.repl else []
         start = [str(BOARD_DIR / "start.py"), str(BOARD_DIR)]
         numbers = [str(descriptor) for descriptor in descriptors]
-        return [self._micropython, "-X", f"heapsize={heap}", *inspect, *start, *numbers]
+        return [*self._interpreter, "-X", f"heapsize={heap}", *inspect, *start, *numbers]
 
     # supply and resets
 

@@ -4,7 +4,17 @@ The interpreter's own REPL does the talking. In between are two lines: the outer
 program such as mpremote opens, the inner one is the interpreter's terminal, whose mode tells
 whether it reads a command or runs a program. What the bridge adds is what a board's UART and reset
 do: Ctrl-C interrupts a program, a soft reset comes back in the REPL mode it was left in, line feeds
-gain their carriage return, and output that nobody listens to is lost.
+gain their carriage return, output that nobody listens to is lost, and timers and interrupts call
+back while the REPL waits for a key.
+
+For that last one the interpreter is woken at every tick: it waits for a key in read(), and runs what
+is scheduled only when a signal ends that with EINTR (tools/virtual/interpreter.py has the handler).
+So the callbacks run where MicroPython means them to, on its main thread, between two keys. But while
+a command runs, the same signal would let them run inside any system call, also between a question
+to the world and its answer. Whether a command runs can change at any moment; so the process is
+stopped first, then looked at, and what was seen still holds when the signal arrives: one that is
+pending is taken before the next instruction. A wake-up that comes too early finds nothing, and the
+next tick brings another.
 """
 
 from __future__ import annotations
@@ -23,6 +33,7 @@ _READ_BYTES = 4096
 _UNREAD_BYTES = 262_144  # what a listener may leave unread before it is taken to be gone
 _LOOK_S = 0.02  # how often a line without a listener is looked at
 _HOLD_LOOK_S = 0.002
+_TICK_S = 0.02
 _HOLD_S = 1.0  # how long a program may take to give way to Ctrl-C
 _CTRL_A, _CTRL_C = b"\x01", b"\x03"
 _RAW_PROMPT = b"raw REPL; CTRL-B to exit\r\n>"
@@ -46,6 +57,8 @@ class SerialLine:
         self._raw = False
         self._restart_raw = False
         self._up = False
+        self._wakeable: bool | None = None  # not known before it has come to its first prompt
+        self._ticking: asyncio.TimerHandle | None = None
         self._interrupts = True  # Ctrl-C is no data
         self._swallow = False
         self._tail = b""
@@ -82,6 +95,8 @@ class SerialLine:
 
     def life_began(self, process: subprocess.Popen) -> None:
         self._process = process
+        self._wakeable = None
+        self._tick()
 
     def life_state(self, name: str) -> None:
         """In the thread of the requests. "repl": boot.py is over and the raw REPL is next."""
@@ -102,6 +117,9 @@ class SerialLine:
         os.close(self._inner)
         self._inner = -1
         self._process = None
+        if self._ticking:
+            self._ticking.cancel()
+            self._ticking = None
         self._to_board = b""
         self._restart_raw = soft and self._raw
         if soft:
@@ -224,6 +242,29 @@ class SerialLine:
         """The interpreter reads a command: its terminal is in its raw mode."""
         return self._inner >= 0 and not termios.tcgetattr(self._inner)[3] & termios.ISIG
 
+    # callbacks at the prompt
+
+    def _tick(self) -> None:
+        self._ticking = self._loop.call_later(_TICK_S, self._tick)
+        if self.at_prompt and self._process:
+            if self._wakeable is None:
+                self._wakeable = _handles(self._process.pid, signal.SIGUSR1)
+            if self._wakeable:
+                self._wake(self._process)
+
+    def _wake(self, process: subprocess.Popen) -> None:
+        """If it still waits for a key once it is stopped."""
+        with contextlib.suppress(ProcessLookupError, ChildProcessError):
+            process.send_signal(signal.SIGSTOP)
+            try:
+                os.waitid(os.P_PID, process.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
+                if self.at_prompt:
+                    process.send_signal(signal.SIGUSR1)
+            finally:
+                process.send_signal(signal.SIGCONT)
+
+    # Ctrl-C
+
     def _interrupt(self, until_s: float) -> None:
         """Ctrl-C for a running program; a board that is still starting gets it once it is up."""
         if self._closed:
@@ -270,3 +311,12 @@ class SerialLine:
             self._to_board = self._to_board[written:]
         if self._inner >= 0:
             self._loop.remove_writer(self._inner)
+
+
+def _handles(pid: int, number: signal.Signals) -> bool:
+    """Whether the process has a handler for the signal, which else would end it."""
+    with contextlib.suppress(OSError), open(f"/proc/{pid}/status") as status:
+        for line in status:
+            if line.startswith("SigCgt:"):
+                return bool(int(line.split()[1], 16) >> (number - 1) & 1)
+    return False
