@@ -18,7 +18,10 @@ def configured(path: str) -> dict | None:
     from firmware.hardware import board
 
     try:
-        return config.load(path)
+        settings = config.load(path)
+        if settings["broker"]["tls"]:
+            check_ca(settings["broker"]["ca"], config.ConfigError)
+        return settings
     except config.ConfigError as error:
         print("tapgate cannot start:", error)
     try:
@@ -27,6 +30,17 @@ def configured(path: str) -> dict | None:
         found = None
     board.alarm(config.lamp(found), machine)
     return None
+
+
+def check_ca(ca: str, wrong) -> None:
+    """What `config` cannot tell: whether the TLS library takes these certificates."""
+    from firmware.link.stream import tls_context
+
+    try:
+        tls_context(ca)
+    except ValueError as error:
+        found = "broker.ca: found {}, allowed the CA's certificate as PEM text".format(error)
+        raise wrong(found) from None
 
 
 def forget(name: str) -> None:

@@ -19,8 +19,10 @@ def replace(path: str, *parts: bytes) -> None:
 def read(path: str, limit: int) -> bytes | None:
     """The whole file, or None where there is none, it cannot be read or is longer than `limit`."""
     try:
+        size = os.stat(path)[6]
+        if size > limit:
+            return None
         with open(path, "rb") as file:
-            data = file.read(limit + 1)
+            return file.read(size)  # not `limit`: it takes the memory for what it is asked for
     except OSError:
         return None
-    return data if len(data) <= limit else None

@@ -4,7 +4,7 @@ from micropython import const
 
 from firmware import flash
 
-_LIMIT_BYTES = const(8_257)  # a message of 8,192 bytes, and the signature before it
+_LIMIT_BYTES = const(8_192)  # the most a message may have, signature included (DESIGN section 7)
 
 
 class SettingsError(ValueError):

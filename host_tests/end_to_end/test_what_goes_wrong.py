@@ -94,6 +94,9 @@ def test_the_list_outlives_power_cuts_on_a_littlefs_image(site: Site):
         start_charging(charger, ANNA)
 
 
+NO_CERTIFICATE = "-----BEGIN CERTIFICATE-----\nbm8gY2VydA==\n-----END CERTIFICATE-----\n"
+
+
 @pytest.mark.parametrize(
     ("spoil", "said"),
     [
@@ -103,6 +106,7 @@ def test_the_list_outlives_power_cuts_on_a_littlefs_image(site: Site):
         (lambda c: c["pins"].update(contactor=6), "pins.contactor"),
         (lambda c: c.update(acess="open"), "acess"),
         (lambda c: c["broker"].update(port=0), "broker.port"),
+        (lambda c: c["broker"].update(tls=True, ca=NO_CERTIFICATE), "broker.ca: found"),
     ],
 )
 def test_a_wrong_configuration_is_named_and_shown_red(
@@ -147,6 +151,7 @@ def test_a_task_that_breaks_opens_the_contactor_and_the_board_starts_again(
         charger.do("plug")
         charger.wait_for(coil(True), 20, since)  # as soon as the settings have come
         charger.wait_for(coil(False), 2, since)
+        charger.wait_for(light("red"), 1, since)
         charger.wait_for_output("a task broke", 2)
         rests(charger, coil(True), 1, charger.mark())  # long enough to be read
         charger.wait_for(lambda push: "reset" in push, 4, since)

@@ -37,7 +37,7 @@ class _Board:
                 done.append("timer")
 
         board = _Stand(Board=lambda settings, machine: None)
-        config = _Stand(load=lambda path: {"a": 1}, ConfigError=KeyError)
+        config = _Stand(load=lambda path: {"broker": {"tls": False}}, ConfigError=KeyError)
         self._modules = {
             "gc": _Stand(threshold=lambda size: None),
             "machine": _Stand(Timer=Timer, reset=lambda: done.append("reset")),

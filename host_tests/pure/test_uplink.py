@@ -121,6 +121,15 @@ def test_a_state_that_flickers_goes_out_four_times_a_second_and_its_last_word_co
     assert bench.states[-1] == {"i": 99}
 
 
+def test_a_backlog_goes_out_one_event_at_a_time_so_that_no_tap_waits_for_all_of_it():
+    bench = Bench()
+    for i in range(6):
+        bench.uplink.record("card_refused", {"i": i})
+    for count in (1, 2, 3, 4, 4):  # four at most are on their way
+        bench.send()
+        assert len(bench.events) == count
+
+
 def test_a_state_after_days_of_silence_is_not_taken_for_one_too_many():
     bench = Bench()
     bench.send()

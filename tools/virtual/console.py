@@ -15,7 +15,6 @@ class StandardOutput:
 
     repl = False
     raw = False
-    at_prompt = False
 
     def __init__(self, loop: asyncio.AbstractEventLoop):
         self._loop = loop

@@ -58,11 +58,6 @@ class Console(Protocol):
     def life_ended(self, soft: bool) -> None: ...
 
     @property
-    def at_prompt(self) -> bool:
-        """No program runs, and none of its callbacks: the REPL waits for a key."""
-        ...
-
-    @property
     def raw(self) -> bool:
         """The next life starts in the raw REPL: main.py is left out."""
         ...
@@ -97,11 +92,10 @@ def find_micropython() -> str:
 
 def interpreter(micropython: str) -> list[str]:
     """The command that runs it: the one that is a CPython extension gets a handler on the way."""
-    script, python = Path(micropython), Path(micropython).with_name("python")
-    with script.open("rb") as file:
-        is_extension = b"micropython_unix" in file.read(1024)
-    if is_extension and os.access(python, os.X_OK):
-        return [str(python), "-P", str(INTERPRETER)]
+    python = Path(micropython).with_name("python")
+    with contextlib.suppress(OSError), open(micropython, "rb") as file:
+        if b"micropython_unix" in file.read(1024) and os.access(python, os.X_OK):
+            return [str(python), "-P", str(INTERPRETER)]
     return [micropython]
 
 
@@ -456,7 +450,7 @@ class Power:
     async def heap_used(self) -> int | None:
         """Counted by the board itself after a collection; None if it does not answer."""
         life = self._life
-        if life is None or self.console.at_prompt:
+        if life is None:
             return None
         waiter: asyncio.Future[int] = self.loop.create_future()
         self._heap_waiters.append(waiter)

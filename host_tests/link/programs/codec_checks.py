@@ -6,6 +6,7 @@ The first line on standard input is a JSON object; `like`: "1.3.4" takes umqtt a
 
 import json
 import sys
+import time
 
 sys.path.insert(0, "")
 
@@ -14,7 +15,7 @@ from umqtt import simple
 from firmware.link import codec as codec_module
 from firmware.link import mqtt
 from firmware.link.codec import Codec, CodecError
-from firmware.link.framing import PACKET, Inbox, Outbox
+from firmware.link.framing import PACKET, PUBACK, Inbox, Outbox
 
 
 class LaterClient(simple.MQTTClient):
@@ -207,6 +208,22 @@ def check_identifiers_wrap_and_skip_what_is_awaited():
     assert [link._free_id() for _ in range(3)] == [0xFFFE, 3, 4]
     link._waiting = dict.fromkeys(range(1, mqtt.WAITING_LIMIT + 1), (0, "", 0))
     assert link._free_id() == 0
+
+
+def check_an_answer_is_missed_however_long_ago_a_message_was_skipped():
+    link = mqtt.Mqtt(None, "", 0, "c1")
+    link._skipped = now = 0
+    period = time.ticks_add(0, -1) + 1  # of the ticks: twelve days on a board
+    for _ in range(10):
+        now = time.ticks_add(now, period // 16)
+        link._look_at_answers(now)
+    link._waiting[1] = (PUBACK, "t", now)
+    link._look_at_answers(time.ticks_add(now, link.ANSWER_MS))
+    try:
+        link._look_at_answers(time.ticks_add(now, link.ANSWER_MS + 1))
+        raise AssertionError("it was not missed")
+    except mqtt.LinkError as error:
+        assert str(error) == "timeout: no PUBACK 1 for t"
 
 
 def main(like):
