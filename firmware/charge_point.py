@@ -119,6 +119,8 @@ class ChargePoint:
         seen = self._vehicle.sample(now_ms)
         if seen != self._seen:
             self.happened(("vehicle", seen[0], seen[1]))
+            if seen[0] != self._seen[0]:
+                self._light.uncover()  # who plugs in looks for yellow, whatever was said before
             self._seen = seen
         self._watch(self._contactor.check(now_ms), "contactor")
         self._watch(self._vehicle.fault, "pilot")

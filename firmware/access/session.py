@@ -234,6 +234,8 @@ def _note(new, event, now_ms):
     if name == "vehicle":
         new[_CONNECTED] = event[1]
         new[_ASKS] = event[1] and event[2]
+        if not event[1]:
+            new[_SETTLING] = None  # what that tap did is over: the next one begins anew
     elif name == "access":
         new[_OPEN] = event[1] == OPEN
     elif name == "available":

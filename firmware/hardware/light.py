@@ -59,6 +59,10 @@ class Light:
         """Blink white for ten seconds."""
         self._cover(IDENTIFY, now_ms, _IDENTIFY_MS)
 
+    def uncover(self) -> None:
+        """End an overlay before its time: the state has become what matters."""
+        self._over = None
+
     def standing(self, name: str, on: bool) -> None:
         """Turn a standing remark on or off."""
         for remark in self._remarks:

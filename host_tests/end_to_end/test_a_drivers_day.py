@@ -79,6 +79,17 @@ def test_unplugging_opens_the_contactor_within_100_ms(charger: VirtualCharger):
     assert ms_until(charger, "unplug", coil(False)) < 100
 
 
+def test_the_next_vehicle_is_shown_yellow_and_heard_at_once(charger: VirtualCharger):
+    plug_in(charger, "yellow")
+    charger.wait_for(light("red"), 1, tap(charger, STRANGER))
+    unplug(charger)
+    assert ms_until(charger, "plug", light("yellow")) < 200  # not after the 2 s of the refusal
+    charger.wait_for(coil(True), 1, tap(charger, ANNA))
+    unplug(charger)
+    assert ms_until(charger, "plug", light("yellow")) < 200
+    charger.wait_for(coil(True), 1, tap(charger, ANNA))  # that session is over: this is no stop
+
+
 def test_tap_first_and_plug_in_later(charger: VirtualCharger):
     since = tap(charger, ANNA)
     charger.wait_for(light("green"), 1, since)

@@ -73,6 +73,9 @@ class Light:
     def overlay(self, name, now_ms):
         self._done.append(("overlay", name))
 
+    def uncover(self):
+        self._done.append(("uncover",))
+
     def render(self, now_ms):
         pass
 
@@ -212,7 +215,12 @@ def test_unplugging_opens_the_contactor_first():
     bench = Bench().charging()
     del bench.done[:]
     bench.unplug()
-    assert bench.done == [("coil", False), ("offer", False), ("record", "session_ended")]
+    assert bench.done == [
+        ("coil", False),
+        ("offer", False),
+        ("record", "session_ended"),
+        ("uncover",),
+    ]
 
 
 def test_a_record_that_fails_leaves_nothing_else_undone():

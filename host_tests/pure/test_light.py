@@ -166,6 +166,17 @@ def test_a_state_that_comes_under_an_overlay_shows_after_it():
     assert rig.colour == BLUE
 
 
+def test_an_overlay_ended_before_its_time_shows_the_state_at_once():
+    rig = _Rig()
+    rig.light.state("awaiting")
+    rig.overlay("refused")
+    rig.run(100)
+    rig.light.state("charging")
+    rig.light.uncover()
+    rig.run(50)
+    assert rig.colour == BLUE
+
+
 def test_a_second_overlay_takes_the_place_of_the_first():
     rig = _Rig()
     rig.overlay("refused")

@@ -394,6 +394,12 @@ def test_a_stop_is_not_turned_into_a_start_by_a_card_that_wobbles():
     assert charger.state == "charging"
 
 
+def test_the_guard_is_over_when_the_vehicle_leaves():
+    charger = charging_by("anna").wait(300).unplug().wait(300).plug().wait(300)
+    assert charger.state == "awaiting"
+    assert charger.tap_at_once("anna").state == "charging"
+
+
 def test_the_guard_is_over_even_when_no_tick_came():
     charger = charging_by("anna")
     charger.now_ms = (charger.now_ms + 1_500) % PERIOD
