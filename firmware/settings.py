@@ -14,7 +14,7 @@ class SettingsError(ValueError):
 # name -> what is allowed. A key that is not here is from a newer portal, and ignored.
 _ALLOWED = {
     "access": ("open", "restricted"),
-    "authority": ("native", "operator"),
+    "authority": ("native",),  # an operator's word cannot be asked yet: better refused than ignored
     "offline": ("deny", "list"),
     "service_may_start": bool,
     "stop_on_withdrawal": bool,

@@ -112,3 +112,10 @@ def test_every_number_is_found_again_from_each_way_of_printing_it(number):
         printed.append(str(int.from_bytes(number, "little")).zfill(width))
     for text in printed:
         assert number in card_number.every_reading(text)
+
+
+@pytest.mark.parametrize("text", ["04", "1234567", " 04 "])
+def test_a_few_digits_are_no_number_unless_their_reading_is_said(text: str):
+    with pytest.raises(Refusal, match="--as decimal"):
+        card_number.number(text)
+    assert len(card_number.number(text, "decimal")) == 4

@@ -191,6 +191,7 @@ def test_damaged_data_are_one_line(site: Tapgate, home):
         ("person", "add", "anna@example.org", "--name", " "),
         ("charger", "add", "Garage"),
         ("charger", "add", "object"),  # tapgate/home/object/... is where the objects lie
+        ("simulate", "--config", "c.json"),
         ("simulate", "--flash", "x", "--control", "99999"),
         ("simulate", "--flash", "x", "--json"),
     ],

@@ -69,6 +69,7 @@ def test_a_wrong_value_changes_nothing_and_is_named():
     for name, value in (
         ("access", "closed"),
         ("access", ["open"]),
+        ("authority", "operator"),
         ("service_may_start", 1),
         ("stop_on_withdrawal", None),
         ("resume_within_s", -1),

@@ -21,6 +21,10 @@ _DECIMAL = re.compile(r"[0-9]+")
 _SHORT_DECIMAL_DIGITS = 10  # 2**32 - 1 has ten
 
 
+# Cards are printed with eight to ten digits, zeros in front; fewer is a part of something longer.
+_DECIMAL_DIGITS_MIN = 8
+
+
 class NoFit(ValueError):
     """The text cannot be read that way; says why, without the text."""
 
@@ -56,6 +60,11 @@ def is_random(found: bytes) -> bool:
 
 def _only_reading(text: str) -> bytes:
     fits = _fitting(text, ("hex", "decimal"))
+    if list(fits) == ["decimal"] and len(text.strip()) < _DECIMAL_DIGITS_MIN:
+        raise Refusal(
+            f"{len(text.strip())} digits are few for a card's number; "
+            "if it is printed like that, say so with --as decimal"
+        )
     if len(fits) == 1:
         return next(iter(fits.values()))
     if fits:

@@ -27,7 +27,7 @@ def simulate(
         Path | None,
         typer.Option(
             metavar="PATH",
-            help="A directory, or a littlefs image (.img); otherwise thrown away at the end.",
+            help="A directory, or a littlefs image (.img). Needed unless --main is given.",
             show_default=False,
         ),
     ] = None,
@@ -59,6 +59,8 @@ def simulate(
     """A virtual charger in the foreground: the real firmware on virtual hardware."""
     if call.out.as_json:
         raise WrongUsage("simulate prints what the board prints: --json does not go with it")
+    if flash is None and main is None:
+        raise WrongUsage("Missing option '--flash': a directory, or a littlefs image (.img)")
 
     from tools.virtual import simulate as simulator
 
