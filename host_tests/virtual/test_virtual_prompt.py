@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 import serial
-from mpremote.transport_serial import SerialTransport
 
 MPREMOTE = Path(sys.executable).with_name("mpremote")
 BLINKING = (
@@ -78,28 +77,6 @@ def test_the_board_counts_its_heap_at_the_prompt(start):
     charger = start("kept = bytearray(30_000)\n", serial=True)
     time.sleep(0.2)
     assert 25_000 < charger.status()["heap_used"] < 40_000
-
-
-def test_a_callback_never_comes_between_a_commands_question_and_its_answer(start):
-    charger = start(
-        "import machine\n"
-        "contact, button = machine.Pin(32, machine.Pin.IN), machine.ADC(36)\n"
-        "calls = [0]\n"
-        "def call(timer):\n"
-        "    button.read_uv(); contact(); calls[0] += 1\n"
-        "machine.Timer(0).init(period=2, callback=call)\n"
-        "def ask():\n"
-        "    return [machine.Timer(1).value() for _ in range(20)] == [0] * 20\n",
-        serial=True,
-    )
-    cable = SerialTransport(charger.serial)
-    try:
-        cable.enter_raw_repl(soft_reset=False)
-        for _ in range(60):
-            assert cable.exec("print(ask())") == b"True\r\n"
-        assert int(cable.exec("print(calls[0])")) > 20
-    finally:
-        cable.close()
 
 
 @pytest.fixture

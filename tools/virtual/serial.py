@@ -7,14 +7,15 @@ do: Ctrl-C interrupts a program, a soft reset comes back in the REPL mode it was
 gain their carriage return, output that nobody listens to is lost, and timers and interrupts call
 back while the REPL waits for a key.
 
-For that last one the interpreter is woken at every tick: it waits for a key in read(), and runs what
-is scheduled only when a signal ends that with EINTR (tools/virtual/interpreter.py has the handler).
-So the callbacks run where MicroPython means them to, on its main thread, between two keys. But while
-a command runs, the same signal would let them run inside any system call, also between a question
-to the world and its answer. Whether a command runs can change at any moment; so the process is
-stopped first, then looked at, and what was seen still holds when the signal arrives: one that is
-pending is taken before the next instruction. A wake-up that comes too early finds nothing, and the
-next tick brings another.
+For that last one the interpreter is woken at every tick: it waits for a key in read(), and runs
+what is scheduled only when a signal ends that with EINTR (tools/virtual/interpreter.py has the
+handler). So callbacks run where MicroPython means them to, on its main thread, between two keys.
+While a command runs, the same signal would let them run inside any system call, also between a
+question to the world and its answer; and a command may begin at any moment. So the process is
+stopped before it is looked at, and what was seen still holds when the signal arrives: one that is
+pending is taken before the next instruction. It is stopped only when it seems to wait, because a
+stop lengthens some time-outs. The terminal's mode would not do: it is raw also while a command of
+the raw REPL runs. A wake-up that comes too early finds nothing, and the next tick brings another.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import platform
 import select
 import signal
 import subprocess
@@ -34,6 +36,7 @@ _UNREAD_BYTES = 262_144  # what a listener may leave unread before it is taken t
 _LOOK_S = 0.02  # how often a line without a listener is looked at
 _HOLD_LOOK_S = 0.002
 _TICK_S = 0.02
+_READ_CALL = {"x86_64": "0", "aarch64": "63"}.get(platform.machine(), "unknown")
 _HOLD_S = 1.0  # how long a program may take to give way to Ctrl-C
 _CTRL_A, _CTRL_C = b"\x01", b"\x03"
 _RAW_PROMPT = b"raw REPL; CTRL-B to exit\r\n>"
@@ -246,7 +249,7 @@ class SerialLine:
 
     def _tick(self) -> None:
         self._ticking = self._loop.call_later(_TICK_S, self._tick)
-        if self.at_prompt and self._process:
+        if self._process and _waits_for_key(self._process.pid):
             if self._wakeable is None:
                 self._wakeable = _handles(self._process.pid, signal.SIGUSR1)
             if self._wakeable:
@@ -258,7 +261,7 @@ class SerialLine:
             process.send_signal(signal.SIGSTOP)
             try:
                 os.waitid(os.P_PID, process.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
-                if self.at_prompt:
+                if _waits_for_key(process.pid):
                     process.send_signal(signal.SIGUSR1)
             finally:
                 process.send_signal(signal.SIGCONT)
@@ -311,6 +314,13 @@ class SerialLine:
             self._to_board = self._to_board[written:]
         if self._inner >= 0:
             self._loop.remove_writer(self._inner)
+
+
+def _waits_for_key(pid: int) -> bool:
+    """Whether its main thread is in a read() of standard input; False where this cannot be seen."""
+    with contextlib.suppress(OSError), open(f"/proc/{pid}/syscall") as call:
+        return call.read().split()[:2] == [_READ_CALL, "0x0"]
+    return False
 
 
 def _handles(pid: int, number: signal.Signals) -> bool:
