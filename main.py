@@ -34,7 +34,7 @@ def configured(path: str) -> dict | None:
 
 def check_ca(ca: str, wrong) -> None:
     """What `config` cannot tell: whether the TLS library takes these certificates."""
-    from firmware.link.stream import tls_context
+    from firmware.link.secure import tls_context
 
     try:
         tls_context(ca)

@@ -11,6 +11,8 @@ import time
 
 from micropython import const
 
+from firmware.link.address import DnsError, is_address
+
 _ATTEMPTS = const(3)
 _ATTEMPT_MS = const(2_000)
 
@@ -22,10 +24,6 @@ _PORT = const(53)
 _MULTICAST = const(("224.0.0.251", 5353))
 _TYPE_A_CLASS_IN = const(b"\x00\x01\x00\x01")
 _CLASS_MASK = const(0x7FFF)  # RFC 6762 section 10.2: the top bit means "forget older ones"
-
-
-class DnsError(OSError):
-    """No address for a name."""
 
 
 async def resolve(
@@ -65,14 +63,6 @@ async def resolve(
     finally:
         sock.close()
     raise DnsError(f"no answer from {where[0]} for {host}")
-
-
-def is_address(host: str) -> bool:
-    """Whether `host` is an IPv4 address in text."""
-    parts = host.split(".")
-    return len(parts) == 4 and all(
-        0 < len(part) <= 3 and not part.strip("0123456789") and int(part) <= 255 for part in parts
-    )
 
 
 def is_local(host: str) -> bool:

@@ -22,9 +22,9 @@ import time
 
 from micropython import const
 
+from firmware.link.address import DnsError, is_address
 from firmware.link.backoff import LEAST_MS, MOST_MS, Backoff
 from firmware.link.codec import ACK_BYTES, Codec
-from firmware.link.dns import DnsError, resolve
 from firmware.link.framing import (
     CONNACK,
     OVERSIZED,
@@ -37,7 +37,7 @@ from firmware.link.framing import (
     Inbox,
     Outbox,
 )
-from firmware.link.stream import Stream, tls_context
+from firmware.link.stream import Stream
 
 _SLICE_MS = const(5)
 _OUTBOX_BYTES = const(2_048)  # twice what our longest message takes
@@ -115,7 +115,7 @@ class Mqtt:
         self._network = network
         self._host = host
         self._port = port
-        self._tls = tls_context(ca) if tls else None
+        self._tls = _trusting(ca) if tls else None
         self._on_connect = on_connect
         self._on_disconnect = on_disconnect
         self._on_message = on_message
@@ -222,8 +222,12 @@ class Mqtt:
         return stream
 
     async def _find(self) -> str:
+        if is_address(self._host):
+            return self._host
+        from firmware.link import dns  # loaded where a name needs it: memory is short
+
         try:
-            self._address = await resolve(self._host, self._network.dns, self._rng, self._beat)
+            self._address = await dns.resolve(self._host, self._network.dns, self._rng, self._beat)
         except DnsError:
             if not self._address:
                 raise
@@ -451,3 +455,9 @@ def _of_tls(error: Exception) -> bool:
 def _later(one, other):
     """The later of two moments."""
     return one if time.ticks_diff(one, other) > 0 else other
+
+
+def _trusting(ca: str):
+    from firmware.link.secure import tls_context
+
+    return tls_context(ca)

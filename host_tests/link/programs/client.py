@@ -15,8 +15,9 @@ import time
 
 sys.path.insert(0, "")
 
+from firmware.link import dns
 from firmware.link import mqtt as link
-from firmware.link.dns import is_address
+from firmware.link.address import DnsError
 from firmware.link.mqtt import Mqtt
 
 HEARTBEAT_MS = 5
@@ -83,13 +84,11 @@ def names_lead_to(addresses):
 
     async def resolve(host, server, rng, beat):
         await asyncio.sleep_ms(1)
-        if is_address(host):
-            return host
         if host not in addresses:
-            raise link.DnsError(f"no address for {host}")
+            raise DnsError(f"no address for {host}")
         return addresses[host]
 
-    link.resolve = resolve
+    dns.resolve = resolve
 
 
 def tell(what, **facts):
