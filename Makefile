@@ -24,15 +24,16 @@ help:
 setup: $(READY)
 
 $(READY): pyproject.toml Makefile
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev]'
-	$(BIN)/pip install --quiet --disable-pip-version-check --upgrade --target $(VENV)/typings $(STUBS)
-	rm -rf $(VENV)/umqtt $(VENV)/micropython
-	mkdir -p $(VENV)/umqtt $(VENV)/micropython
-	$(BIN)/unearth '$(UMQTT)' --no-binary --download $(VENV)/umqtt > $(VENV)/umqtt/found.json
-	echo "$(UMQTT_SHA256)  $$(ls $(VENV)/umqtt/*.tar.gz)" | sha256sum --check --quiet
-	tar -xzf $(VENV)/umqtt/*.tar.gz -C $(VENV)/micropython --strip-components 1
-	touch $(READY)
+	@echo "setting up $(VENV); about a minute"
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@$(BIN)/pip install --quiet --disable-pip-version-check --upgrade --target $(VENV)/typings $(STUBS)
+	@rm -rf $(VENV)/umqtt $(VENV)/micropython
+	@mkdir -p $(VENV)/umqtt $(VENV)/micropython
+	@$(BIN)/unearth '$(UMQTT)' --no-binary --download $(VENV)/umqtt > $(VENV)/umqtt/found.json
+	@echo "$(UMQTT_SHA256)  $$(ls $(VENV)/umqtt/*.tar.gz)" | sha256sum --check --quiet
+	@tar -xzf $(VENV)/umqtt/*.tar.gz -C $(VENV)/micropython --strip-components 1
+	@touch $(READY)
 
 run: setup
 	@$(BIN)/python -m tools.demo
