@@ -39,7 +39,7 @@ run: setup
 	@$(BIN)/python -m tools.demo
 
 test: setup
-	@$(BIN)/python -m pytest
+	@$(BIN)/pytest
 
 lint: setup
 	$(BIN)/ruff check .
