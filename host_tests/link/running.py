@@ -82,6 +82,16 @@ class Program:
             f"{what} {expected}",
         )
 
+    def wait_in_any_order(self, *expected: dict, within_s: float = 8) -> None:
+        """Until each of these has been in a line: what the broker answers first is its affair."""
+        missing = list(expected)
+
+        def last(line: dict) -> bool:
+            missing[:] = [one for one in missing if not one.items() <= line.items()]
+            return not missing
+
+        self.until(last, within_s, f"all of {expected}")
+
     def until(self, true: Callable[[dict], bool], within_s: float, named: str) -> dict:
         end = time.monotonic() + within_s
         while True:
