@@ -20,7 +20,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 
 class Base(DeclarativeBase):
@@ -64,8 +64,19 @@ class Installation(Base):
     # Authority: while an operator is named, that operator's platform decides.
     operator_name: Mapped[str | None] = mapped_column(String(100))
     operator_offline: Mapped[str] = mapped_column(String(4), default="deny")
+    operator_key: Mapped[str | None] = mapped_column(String(64))  # hex
+    operator_wait_s: Mapped[int] = mapped_column(default=10)
 
     created_at: Mapped[int] = mapped_column(BigInteger)
+
+
+class Revision(Base):
+    """Grows with each change that may alter what a charger is to hold: `serve` looks at this."""
+
+    __tablename__ = "revision"
+    __table_args__ = (CheckConstraint("id = 1"),)
+    id: Mapped[int] = mapped_column(primary_key=True, default=1)
+    number: Mapped[int] = mapped_column(BigInteger, default=0)
 
 
 class Charger(Base):
