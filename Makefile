@@ -11,12 +11,13 @@ UMQTT := micropython-umqtt-simple==1.3.4
 UMQTT_SHA256 := b6a2520239e3992c63a7de9370ee9b3d9d27819a90359c521f1c0f7ccab8d12f
 STUBS := micropython-esp32-stubs==1.29.0.post1
 
-.PHONY: help setup run test lint clean
+.PHONY: help setup run test fleet lint clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make run     a broker, the portal and one virtual charger; type 'help' there"
 	@echo "make test    every test"
+	@echo "make fleet   20 chargers, 200 changes, faults in between: about five minutes"
 	@echo "make lint    ruff and pyright"
 	@echo "make setup   what the others need, into $(VENV)"
 	@echo "make clean   back to a fresh clone"
@@ -40,6 +41,9 @@ run: setup
 
 test: setup
 	@$(BIN)/pytest
+
+fleet: setup
+	@TAPGATE_FLEET=20x200 $(BIN)/pytest host_tests/end_to_end/test_a_fleet.py
 
 lint: setup
 	$(BIN)/ruff check .

@@ -85,7 +85,15 @@ def run(settings: dict) -> None:
         machine.reset()
 
 
-settings = configured("config.json")
+def below(depth: int, function, *arguments):
+    """Call from so far down the stack that what it leaves there lies under nothing that stays:
+    the collector would take an old word on the stack for the whole module of `config`."""
+    if depth:
+        return below(depth - 1, function, *arguments)
+    return function(*arguments)
+
+
+settings = below(12, configured, "config.json")
 if settings is not None:
     forget("firmware.config")
     run(settings)

@@ -93,7 +93,21 @@ class App:
             on_oversized=self._oversized,
             on_problem=self._link_problem,
             beat=watchdog.task("mqtt", _LIMIT_MS),
+            objects=topics.object(""),
         )
+        self._ntp = None
+        if config["ntp"]["host"]:
+            from firmware.link import timekeeper
+
+            self._ntp = timekeeper.keep(
+                clock,
+                self.wifi,
+                config["ntp"]["host"],
+                self._time_told,
+                self._link_problem,
+                watchdog.task("ntp", _LIMIT_MS),
+            )
+        self._time_refused = False
         self.uplink = Uplink(key, topics, self.mqtt, self.pending, clock, self.state)
         self.point = ChargePoint(
             board,
@@ -101,8 +115,7 @@ class App:
             self.store,
             self.settings,
             clock,
-            self.uplink.record,
-            self.uplink.changed,
+            self.uplink,
             self._failed,
         )
         self.sync = Sync(
@@ -118,6 +131,7 @@ class App:
             self.sync,
             clock,
             commands.by_name,
+            commands.answer,
             self.uplink.record,
             self.point.review,
         )
@@ -164,6 +178,7 @@ class App:
             "state": session.state,
             "light": {"colour": colour, "pattern": pattern},
             "access": self.settings["access"],
+            "authority": self.settings["authority"],
             "authorisation_required": point.authorisation_required,
             "vehicle": session.connected,
             "contactor": self._contactor.closed,
@@ -173,6 +188,7 @@ class App:
                 "cards": applied.cards if applied else 0,
                 "digest": applied.index if applied else None,
                 "age_s": max(0, now - applied.t) if applied and now else None,
+                "problem": self.sync.problem,
             },
             "reader": self.reader.health,
             "clock": "set" if self.clock.is_set else "lower bound" if now else "unknown",
@@ -189,13 +205,16 @@ class App:
     # Tasks.
 
     async def _run(self):
-        await asyncio.gather(
+        tasks = [
             self._control(),
             self.reader.run(),
             self.wifi.run(),
             self.mqtt.run(),
             self._housekeeping(),
-        )
+        ]
+        if self._ntp:
+            tasks.append(self._ntp)
+        await asyncio.gather(*tasks)
 
     async def _control(self):
         while True:
@@ -222,8 +241,7 @@ class App:
 
     def _keep_in_step(self, now_ms):
         """Work on a new list, in pieces, for a slice of time in which no tap need wait."""
-        for topic in self.downlink.missed():
-            self.mqtt.subscribe(topic, 1)
+        self.downlink.subscribe(self.mqtt)
         while self.sync.tick(now_ms) and ticks_diff(ticks_ms(), now_ms) < _SLICE_MS:
             pass
 
@@ -255,8 +273,8 @@ class App:
             self.point.happened(("available", False))
 
     def _connected(self):
-        for topic in self.downlink.subscriptions():
-            self.mqtt.subscribe(topic, 1)
+        self.downlink.connected()
+        self.downlink.subscribe(self.mqtt)
         self.uplink.connected()
         self.sync.resume()
         self._said = ""
@@ -264,12 +282,20 @@ class App:
     def _oversized(self, topic, size):
         digest = self._topics.digest(topic) if topic else None
         if digest is None:
-            self.downlink.reject(topic, "size", f"{size} bytes")
+            self.downlink.skipped(topic, size)
         else:
             self.sync.lost(digest, f"{size} bytes")
 
     def _link_problem(self, kind, detail):
         self._say(f"link {kind}: {detail}")
+
+    def _time_told(self, refused):
+        """NTP has set the clock, or `refused` says why it could not; told when that changes."""
+        if bool(refused) != self._time_refused:
+            self._time_refused = bool(refused)
+            event = "fault" if refused else "fault_cleared"
+            self.uplink.record(event, {"fault": "clock", "detail": refused})
+        self.uplink.changed()
 
     def _say(self, text):
         if text != self._said:  # the same line over and over helps nobody
@@ -290,6 +316,7 @@ class App:
 
     def _list_rejected(self, why, detail):
         self.downlink.reject("allowlist", why, detail)
+        self.uplink.changed()
 
     def _reader_health(self, health, detail):
         if health == "fault":

@@ -11,25 +11,25 @@ from micropython import const
 
 from firmware.access import session as rules
 from firmware.access import verdict
-from firmware.access.words import RANDOM_NUMBER
+from firmware.access.words import ACCEPTED, ENROLLING, INVALID, RANDOM_NUMBER, SERVICE, UNKNOWN
 
 _TICK_MS = const(100)
-_UNREADABLE = const(("unreadable",))
 _TICK = const(("tick",))
 _WITHDRAWN = const(("withdrawn",))
-_NOBODY = const((None, 0, None, None))  # a session's holder: token, group, role, by
+_UNANSWERED = const(("unanswered",))
+_NOBODY = const((None, 0, None, "open"))  # a session's holder: token, group, role, by
 
 
 class ChargePoint:
     """Holds the session and moves what follows from it.
 
     `tokens`, `allowlist`: from a card's number to its entry (DESIGN sections 5 and 6). `settings`:
-    values by name. `record(event, fields)` takes what the operator is to know; `changed()` says
-    that the state message would read differently now. `failed(error)` is told of an exception
-    after which everything else went on.
+    values by name. `uplink`: see uplink.py; it takes records, questions, and that the state message
+    would read differently now. `failed(error)` is told of an exception after which everything else
+    went on.
     """
 
-    def __init__(self, board, tokens, allowlist, settings, clock, record, changed, failed):
+    def __init__(self, board, tokens, allowlist, settings, clock, uplink, failed):
         self._tokens = tokens
         self._allowlist = allowlist
         self._settings = settings
@@ -38,8 +38,7 @@ class ChargePoint:
         self._vehicle = board.vehicle
         self._light = board.light
         self._meter = board.meter
-        self._record = record
-        self._changed = changed
+        self._uplink = uplink
         self._failed = failed
         self._to_review = True
         self._seen = (False, False)
@@ -47,6 +46,10 @@ class ChargePoint:
         self._ticked_ms = ticks_ms()
         # Where the session that runs began: (seconds up, mWh, minutes since 2024, clock set)
         self._started = None
+        self._question = None  # the number of the question that waits for its answer
+        self._enrolment = None  # `v` of the order that cards are enrolled by
+        self._retried = ()  # what has gone wrong meanwhile, as far as told
+        self._hint = b""  # the last two bytes of the number that was read last
         self.session = rules.START
         self.outcome = None  # of the last order: why it was declined, or None
         self._effects = {
@@ -55,8 +58,11 @@ class ChargePoint:
             "selftest": self._selftest,
             "overlay": self._overlay,
             "record": self._session_record,
+            "ask": self._ask,
+            "unanswered": self._unanswered,
             "enrolled": self._enrolled,
             "enrol_failed": self._enrol_failed,
+            "enrol_retry": self._enrol_retry,
             "declined": self._declined,
         }
         self._contactor.interlock = self.may_close
@@ -72,9 +78,14 @@ class ChargePoint:
         """A card's number was read, checked and complete: 4, 7 or 10 bytes. Never raises."""
         try:
             token = self._tokens.of(number)
-            entry = self._allowlist.lookup(token)
-            group = entry[0] if entry is not None else 0
-            self.happened(("tap", token, verdict.role_of(entry), group, self._judge(entry)))
+            if self.session.state == ENROLLING:
+                self._hint = number[-2:]
+                known = self._allowlist.lookup(token) is not None
+                self.happened(("shown", token, known))
+            elif self._asks_operator and self._uplink.linked:
+                self.happened(("ask", token, None, 0, None, self._settings["operator_wait_s"]))
+            else:
+                self._by_list(token)
         except Exception as error:
             self._not_judged(error)
 
@@ -82,9 +93,31 @@ class ChargePoint:
         """A card without a number to judge: "unreadable", "several", "random". Never raises."""
         random = kind == "random"
         try:
-            self.happened(("tap", None, None, 0, RANDOM_NUMBER) if random else _UNREADABLE)
+            self.happened(("tap", None, None, 0, RANDOM_NUMBER) if random else ("unreadable", kind))
         except Exception as error:
             self._not_judged(error)
+
+    def answer(self, n: int, token: bytes, role: str | None, group: int, word: str) -> bool:
+        """The operator's verdict on question `n`. False: that card is not in question, or no more;
+        nothing has changed."""
+        asked = self.session.asked
+        if asked is None or token != asked[1] or self._question is None or n != self._question:
+            return False
+        self._question = None
+        if word != ACCEPTED:
+            role, group = None, 0  # no right follows from a refusal
+        elif role == SERVICE and not self._settings["service_may_start"]:
+            word = INVALID
+        self.happened(("answer", token, role, group, word))
+        return True
+
+    def enrol(self, seconds: int, version: int) -> str | None:
+        """Register the next card by the order `version`. Returns why not, or None."""
+        declined = self.happened(("enrol", seconds))
+        if declined is None:
+            self._enrolment = version
+            self._retried = ()
+        return declined
 
     def happened(self, event: tuple) -> str | None:
         """One event of `firmware.access.session`. Returns why it was declined, or None.
@@ -102,12 +135,13 @@ class ChargePoint:
                 self._failed(error)
         if self.session is not before:
             self._light.state(self.session.state)
-            self._changed()
+            self._uplink.changed()
         return self.outcome
 
     def review(self) -> None:
         """Settings or allow-list may be others now: the next `control` does what follows."""
         self._to_review = True
+        self._uplink.changed()  # the state message names some of them
 
     def control(self, now_ms: int) -> None:
         """Look at the vehicle, the contacts and the time; bring the light up to date."""
@@ -116,6 +150,8 @@ class ChargePoint:
             if self._is_withdrawn():
                 self.happened(_WITHDRAWN)
             self._to_review = False
+        if self.session.asked and not (self._asks_operator and self._uplink.linked):
+            self.happened(_UNANSWERED)  # nor will it be
         seen = self._vehicle.sample(now_ms)
         if seen != self._seen:
             self.happened(("vehicle", seen[0], seen[1]))
@@ -140,8 +176,8 @@ class ChargePoint:
         if self._started is None:
             return None
         start, wh = self._measured()
-        token, _, role, _ = self.session.holder or _NOBODY
-        return {"token": _hex(token), "role": role, "start": start, "wh": wh}
+        token, _, role, by = self.session.holder or _NOBODY
+        return {"token": _hex(token), "role": role, "by": by, "start": start, "wh": wh}
 
     # Effects.
 
@@ -164,13 +200,41 @@ class ChargePoint:
             fields["start"], fields["wh"] = self._measured()
             fields["end"] = clock.exact()
             self._started = None
-        self._record(event, fields)
+        self._uplink.record(event, fields)
 
-    def _enrolled(self, token):
-        self._record("card_enrolled", {"token": _hex(token)})
+    def _ask(self, token, state):
+        self._question = None
+        self._question = self._uplink.ask(_hex(token), state)
+
+    def _unanswered(self, token):
+        self._uplink.question = None
+        try:
+            self._by_list(token)
+        except Exception as error:
+            self._not_judged(error)
+
+    def _by_list(self, token):
+        """The list judges this card; or nobody does, where the operator wants it so."""
+        if self._asks_operator and self._settings["offline"] != "list":
+            tap = ("tap", token, None, 0, UNKNOWN, "operator did not answer")
+        else:
+            entry = self._allowlist.lookup(token)
+            group = entry[0] if entry is not None else 0
+            tap = ("tap", token, verdict.role_of(entry), group, self._judge(entry))
+        self.happened(tap)
+
+    def _enrolled(self, token, known):
+        fields = {"v": self._enrolment, "token": _hex(token), "hint": _hex(self._hint)}
+        fields["known"] = known
+        self._uplink.record("card_enrolled", fields)
 
     def _enrol_failed(self, why):
-        self._record("enrol_failed", {"why": why})
+        self._uplink.record("enrol_failed", {"v": self._enrolment, "why": why})
+
+    def _enrol_retry(self, why):
+        if why not in self._retried:
+            self._retried += (why,)
+            self._uplink.record("enrol_retry", {"v": self._enrolment, "why": why})
 
     def _declined(self, event, state):
         self.outcome = f"{event}: not while {state}"
@@ -179,6 +243,10 @@ class ChargePoint:
         """The light says `service`; what is tested then is the installer's part."""
 
     # Facts.
+
+    @property
+    def _asks_operator(self):
+        return self._settings["authority"] == "operator"
 
     def _measured(self):
         """(start, Wh) of the session that runs. The clock may have been set since it began."""
@@ -200,7 +268,9 @@ class ChargePoint:
             return False
         clock = self._clock
         _, _, began_min, was_set = self._started or (0, 0, clock.minutes(), clock.is_set)
-        return verdict.is_withdrawn(self._allowlist.lookup(holder[0]), began_min, was_set)
+        return verdict.is_withdrawn(
+            self._allowlist.lookup(holder[0]), began_min, was_set, self._settings.in_schedule
+        )
 
     def _judge(self, entry):
         clock = self._clock
@@ -210,6 +280,7 @@ class ChargePoint:
             clock.is_set,
             self._list_too_old(),
             self._settings["service_may_start"],
+            self._settings.in_schedule,
         )
 
     def _list_too_old(self):

@@ -6,9 +6,13 @@ from time import ticks_ms
 from micropython import const
 
 from firmware import flash
-from firmware.access.words import ROLES
+from firmware.access.session import RUNNING
+from firmware.access.words import ROLES, USER
+from firmware.link.messages import MessageError
 
 _TOKEN_BYTES = const(7)
+_TEXT_MOST = const(32)
+_TOKEN_ALLOWED = const("token: allowed 14 hex digits")
 
 
 class SwitchedOff:
@@ -45,19 +49,25 @@ class Commands:
             "stop": self._stop,
         }
 
+    def answer(self, body: dict) -> None:
+        """The operator's verdict on a card; MessageError where it answers no open question."""
+        n, word = body.get("n"), body.get("verdict")
+        role, group = body.get("role", USER), body.get("group", 0)
+        wrong = _person(body, role, group)
+        if type(n) is not int:
+            wrong = "n: found {!r}, allowed a whole number".format(n)
+        elif not _is_text(word):
+            wrong = "verdict: found {!r}, allowed a text of 1 to {}".format(word, _TEXT_MOST)
+        if wrong:
+            raise MessageError("type", wrong)
+        if not self._point.answer(n, _token(body), role, group, word):
+            raise MessageError("answer", "no question {} about this card, or no more".format(n))
+
     def _authorise(self, body):
         role, group = body.get("role"), body.get("group", 0)
-        try:
-            token = binascii.unhexlify(body.get("token"))
-        except (TypeError, ValueError):
-            token = b""
-        if len(token) != _TOKEN_BYTES:
-            return "token: allowed {} hex digits".format(2 * _TOKEN_BYTES)
-        if role not in ROLES:
-            return "role: found {!r}, allowed {}".format(role, ", ".join(ROLES))
-        if type(group) is not int or not 0 <= group <= 0xFFFF:
-            return "group: found {!r}, allowed 0 to 65535".format(group)
-        return self._point.happened(("authorise", token, role, group))
+        return _person(body, role, group) or self._point.happened(
+            ("authorise", _token(body), role, group)
+        )
 
     def _available(self, body):
         on = body.get("on")
@@ -71,17 +81,54 @@ class Commands:
         seconds = body.get("seconds", 60)
         if type(seconds) is not int or seconds < 0:
             return "seconds: found {!r}, allowed a whole number from 0".format(seconds)
-        return self._point.happened(("enrol", seconds) if seconds else ("cancel_enrol",))
+        if not seconds:
+            return self._point.happened(("cancel_enrol",))
+        return self._point.enrol(seconds, body["v"])
 
     def _identify(self, body):
         self._light.identify(ticks_ms())
 
     def _restarted(self, body):
-        self._point.happened(("stop", "restart"))  # so that what was charged is on record
+        # So that what was charged is on record, and whoever waits for a card need not any longer.
+        self._point.happened(("stop", "restart"))
+        self._point.happened(("cancel_enrol",))
         self._restart()
 
     def _selftest(self, body):
         return self._point.happened(("selftest", True))
 
     def _stop(self, body):
-        return self._point.happened(("stop", None))
+        reason = body.get("reason")
+        if reason is not None and not _is_text(reason):
+            return "reason: found {!r}, allowed a text of 1 to {}".format(reason, _TEXT_MOST)
+        if "token" in body:
+            token, session = _token(body), self._point.session
+            if token is None:
+                return _TOKEN_ALLOWED
+            holder = session.holder
+            if holder[0] != token if holder else session.progress == RUNNING:
+                return "another session"
+        return self._point.happened(("stop", reason))
+
+
+def _token(body):
+    try:
+        token = binascii.unhexlify(body.get("token"))
+    except (TypeError, ValueError):
+        return None
+    return token if len(token) == _TOKEN_BYTES else None
+
+
+def _person(body, role, group):
+    """What is wrong with the token, the role or the group; None when nothing is."""
+    if _token(body) is None:
+        return _TOKEN_ALLOWED
+    if role not in ROLES:
+        return "role: found {!r}, allowed {}".format(role, ", ".join(ROLES))
+    if type(group) is not int or not 0 <= group <= 0xFFFF:
+        return "group: found {!r}, allowed 0 to 65535".format(group)
+    return None
+
+
+def _is_text(found):
+    return type(found) is str and 0 < len(found) <= _TEXT_MOST

@@ -1,4 +1,4 @@
-"""What the portal tells a charger: settings, allow-list, objects and commands.
+"""What the portal tells a charger: settings, allow-list, objects, commands and verdicts.
 
 Each message is checked before anything follows from it (DESIGN section 7); what is refused is
 reported, once per cause and minute.
@@ -6,7 +6,7 @@ reported, once per cause and minute.
 
 from micropython import const
 
-from firmware.link.messages import MessageError, verify
+from firmware.link.messages import SIZE_LIMIT, MessageError, verify
 from firmware.settings import SettingsError
 
 _REPORT_EVERY_S = const(60)
@@ -18,10 +18,13 @@ class Downlink:
     """Takes every message that the link delivers: `message(topic, payload)`.
 
     `key`: the charger's 32 bytes. `versions`: the last `v` of each topic, on flash. `commands`:
-    name -> function(body) that returns why it was not done, or None.
+    name -> function(body) that returns why it was not done, or None. `answer(body)`: the operator
+    has judged a card; raises MessageError.
     """
 
-    def __init__(self, key, topics, versions, settings, sync, clock, commands, record, changed):
+    def __init__(
+        self, key, topics, versions, settings, sync, clock, commands, answer, record, changed
+    ):
         self._key = key
         self._topics = topics
         self._versions = versions
@@ -29,20 +32,37 @@ class Downlink:
         self._sync = sync
         self._clock = clock
         self._commands = commands
+        self._answer = answer
         self._record = record
         self._changed = changed
         self._reported = {}  # (topic's last word, why) -> when, in seconds up
         self._missed_up_s = None  # since when something good is missing for want of room
+        self._due = []  # topics that are still to be subscribed to
         self.rejected = 0
         self._takers = {
             topics.settings: self._take_settings,
             topics.allowlist: self._take_allowlist,
             topics.command: self._take_command,
+            topics.verdict: self._take_verdict,
         }
 
-    def subscriptions(self) -> tuple:
-        """The topics to subscribe to at each connect."""
-        return tuple(self._takers)
+    def connected(self) -> None:
+        """A new connection: the broker knows nothing of what was subscribed to."""
+        topics = self._topics
+        self._missed_up_s = None
+        # From the last: the schedules are to be there before the list that speaks of them.
+        self._due = [topics.verdict, topics.command, topics.allowlist, topics.settings]
+
+    def subscribe(self, link) -> None:
+        """Subscribe over `link` (its `subscribe`) to what is due, as far as it takes it now. That
+        is also a topic once more where a message was heard that could not be held or stored: what
+        is retained comes again then.
+        """
+        missed = self._missed_up_s
+        if missed is not None and self._clock.up_s() - missed >= _ASK_AGAIN_S:
+            self.connected()
+        while self._due and link.subscribe(self._due[-1], 1):
+            self._due.pop()
 
     def message(self, topic: str, payload: bytes) -> None:
         digest = self._topics.digest(topic)
@@ -61,16 +81,14 @@ class Downlink:
         except SettingsError as error:
             self.reject(topic, "value", str(error))
         except (OSError, MemoryError) as error:
-            self._missed_up_s = self._clock.up_s()
-            self.reject(topic, "flash" if isinstance(error, OSError) else "memory", str(error))
+            self._miss(topic, "flash" if isinstance(error, OSError) else "memory", str(error))
 
-    def missed(self) -> tuple:
-        """Topics to subscribe to once more, now: one was heard that could not be held or stored,
-        and what is retained will come again."""
-        if self._missed_up_s is None or self._clock.up_s() - self._missed_up_s < _ASK_AGAIN_S:
-            return ()
-        self._missed_up_s = None
-        return self.subscriptions()
+    def skipped(self, topic: str | None, size: int) -> None:
+        """The link has not taken a message: too large, or there was no memory for it just now."""
+        if topic is None or size > SIZE_LIMIT:
+            self.reject(topic, "size", f"{size} bytes")
+        else:
+            self._miss(topic, "memory", f"{size} bytes")
 
     def reject(self, topic: str | None, why: str, detail: str) -> None:
         """Count a message that was not followed, and report its cause at most once a minute."""
@@ -86,6 +104,10 @@ class Downlink:
             return
         reported[cause] = up_s
         self._record("message_rejected", {"topic": word, "why": why, "detail": detail})
+
+    def _miss(self, topic, why, detail):
+        self._missed_up_s = self._clock.up_s()
+        self.reject(topic, why, detail)
 
     def _take_settings(self, body, raw):
         if self._settings.is_current(raw):
@@ -114,6 +136,12 @@ class Downlink:
         self._versions.store("command", version)
         why = self._carry_out(name, body)
         self._record("command_done", {"v": version, "command": name, "ok": not why, "why": why})
+
+    def _take_verdict(self, body, raw):
+        # In memory alone: no question's number ever comes again, so neither does its answer.
+        self._versions.check("verdict", body["v"])
+        self._versions.floor("verdict", body["v"])
+        self._answer(body)
 
     def _carry_out(self, name, body):
         command = self._commands.get(name)

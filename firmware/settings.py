@@ -3,6 +3,7 @@
 from micropython import const
 
 from firmware import flash
+from firmware.access.week import Week
 
 _LIMIT_BYTES = const(8_192)  # the most a message may have, signature included (DESIGN section 7)
 
@@ -11,19 +12,24 @@ class SettingsError(ValueError):
     """A verified settings message holds a value that is not allowed."""
 
 
-# name -> what is allowed. A key that is not here is from a newer portal, and ignored.
+# name -> what is allowed: one of these words, a whole number from one to the other, true or false.
+# A key that is not here is from a newer portal, and ignored.
 _ALLOWED = {
     "access": ("open", "restricted"),
-    "authority": ("native",),  # an operator's word cannot be asked yet: better refused than ignored
-    "offline": ("deny", "list"),
+    "authority": ("native", "operator"),
+    "offline": ("deny", "list"),  # who judges while the operator does not answer
+    "operator_wait_s": (1, 60),
     "service_may_start": bool,
     "stop_on_withdrawal": bool,
-    "resume_within_s": int,
+    "resume_within_s": (0, 0x3FFF_FFFF),
 }
+_OPERATOR_WAIT_S = const(10)
+_SIGNATURE_BYTES = const(64)
 
 
 class Settings:
     """Values by name, `settings["access"]`, from the last message that was applied or the defaults.
+    `in_schedule(schedule, now_min)`: see `Week.holds`.
 
     `path`: where the raw message is kept. `verify`: raw bytes -> dict, raises ValueError.
     `defaults`: a dict with the names above; other names in it are left alone.
@@ -32,10 +38,12 @@ class Settings:
     def __init__(self, path: str, verify, defaults: dict):
         self._path = path
         self._verify = verify
-        self._defaults = {name: defaults[name] for name in _ALLOWED if name in defaults}
-        self._values = dict(self._defaults)
+        self._defaults = {"operator_wait_s": _OPERATOR_WAIT_S}
+        for name in _ALLOWED:
+            if name in defaults:
+                self._defaults[name] = defaults[name]
         self.version = 0  # `v` of the message in force; 0: the defaults
-        self._raw = b""
+        self._apply(self._checked({"v": 1}), 0, b"")
 
     def __getitem__(self, name: str):
         return self._values[name]
@@ -46,42 +54,62 @@ class Settings:
         if raw is None:
             return None  # none yet
         try:
-            self._values, self.version = self._checked(self._verify(raw))
+            body = self._verify(raw)
+            self._apply(self._checked(body), body["v"], raw)
         except ValueError as error:
             return str(error)
-        self._raw = raw
         return None
 
     def is_current(self, raw: bytes) -> bool:
-        """Whether this very message is in force already: a broker sends it at each subscription."""
-        return raw == self._raw
+        """Whether this message, which was verified, is in force already: a broker sends it at each
+        subscription. Its signature stands for it."""
+        return raw[:_SIGNATURE_BYTES] == self._signature
 
     def offer(self, body: dict, raw: bytes) -> None:
         """Apply a verified message and keep it. SettingsError, OSError: nothing has changed."""
-        values, version = self._checked(body)
+        checked = self._checked(body)
         flash.replace(self._path, raw)
-        self._values, self.version, self._raw = values, version, bytes(raw)
+        self._apply(checked, body["v"], raw)
+
+    def _apply(self, checked, version, raw):
+        self._values, week = checked
+        self.in_schedule = week.holds
+        self.version = version
+        self._signature = bytes(raw[:_SIGNATURE_BYTES])
 
     def _checked(self, body: dict) -> tuple:
-        values = dict(self._defaults)
+        """Every value, and the week of the schedules."""
+        values: dict = dict(self._defaults)
         for name, allowed in _ALLOWED.items():
             if name not in body:
                 continue
             found = body[name]
-            if isinstance(allowed, tuple):
-                good = type(found) is str and found in allowed
+            if allowed is bool:
+                good = type(found) is bool
+            elif type(allowed[0]) is int:
+                good = type(found) is int and allowed[0] <= found <= allowed[1]
             else:
-                good = type(found) is allowed and (allowed is bool or found >= 0)
+                good = type(found) is str and found in allowed
             if not good:
                 raise SettingsError(f"{name}: found {found!r}, allowed {_words(allowed)}")
             values[name] = found
+        if values.get("authority") == "operator":
+            values["access"] = "restricted"  # nobody is let in past the operator
+        try:
+            week = Week(
+                body.get("schedules", {}), body.get("offsets", []), body.get("offsets_until", 0)
+            )
+        except ValueError as error:
+            raise SettingsError(str(error)) from None
         version = body.get("v")
         if type(version) is not int or version <= self.version:
             raise SettingsError(f"version {version!r} <= {self.version}")
-        return values, version
+        return values, week
 
 
 def _words(allowed) -> str:
-    if isinstance(allowed, tuple):
-        return " or ".join(allowed)
-    return "true or false" if allowed is bool else "a whole number from 0"
+    if allowed is bool:
+        return "true or false"
+    if type(allowed[0]) is int:
+        return "a whole number from {} to {}".format(*allowed)
+    return " or ".join(allowed)

@@ -1,4 +1,6 @@
-"""What a charger tells the portal: its state, retained, and its events, until acknowledged."""
+"""What a charger tells the portal: its state, retained, its events, until acknowledged, and the
+cards that the operator is to judge.
+"""
 
 import json
 from time import ticks_diff
@@ -17,7 +19,8 @@ class Uplink:
     """Sends through `mqtt` as fast as it takes it: an event at each `send`, the state at most four
     times a second; call `send` every 50 ms.
 
-    `pending`: the events. `state()`: the state message as a dict.
+    `pending`: the events. `state()`: the state message as a dict. `question`: what the operator is
+    asked, until the link has taken it; it goes before everything else.
     """
 
     def __init__(self, key, topics, mqtt, pending, clock, state):
@@ -31,6 +34,7 @@ class Uplink:
         self._sent_up_s = 0
         self._tried_ms = None  # when a state was last worked out
         self._refused_ms = None  # when the link last took no event
+        self.question = None
 
     def record(self, event: str, fields: dict) -> None:
         """An event for the operator: its time is that of now. Long texts in it are cut."""
@@ -40,6 +44,20 @@ class Uplink:
         clock = self._clock
         self._pending.add(event, fields, clock.exact(), clock.up_s())
 
+    @property
+    def linked(self) -> bool:
+        """Whether a question can be asked at all."""
+        return self._mqtt.connected
+
+    def ask(self, token: str, state: str) -> int:
+        """Put a card to the operator. Returns the number that the answer names."""
+        clock = self._clock
+        question = self._pending.header(clock.exact(), clock.up_s())
+        question["token"] = token
+        question["state"] = state
+        self.question = question
+        return question["n"]
+
     def changed(self) -> None:
         """The state message would read differently now."""
         self._due = True
@@ -47,6 +65,7 @@ class Uplink:
     def connected(self) -> None:
         """A new connection: the broker knows nothing of what was on its way."""
         self._pending.link_lost()
+        self.question = None  # too late: whoever asked has not waited
         self._due = True
         self._tried_ms = self._refused_ms = None
 
@@ -56,6 +75,10 @@ class Uplink:
         """
         if not self._mqtt.connected:
             return
+        if self.question is not None:
+            payload = sign(self._key, self._topics.authorise, self.question)
+            if self._mqtt.publish(self._topics.authorise, payload, qos=1) is not None:
+                self.question = None
         up_s = self._clock.up_s()
         due = self._due or up_s - self._sent_up_s >= _STATE_EVERY_S
         if due and not _lately(self._tried_ms, now_ms):

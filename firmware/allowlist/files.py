@@ -25,6 +25,10 @@ class Files:
     def names(self, path: str) -> list:
         return os.listdir(path)
 
+    def size(self, path: str) -> int:
+        """How many bytes a file has."""
+        return os.stat(path)[6]
+
     def free(self, path: str) -> int:
         """Bytes that are free; on littlefs a whole number of blocks."""
         figures = os.statvfs(path)

@@ -38,18 +38,12 @@ def check(data: bytes | bytearray | memoryview) -> tuple[int, int]:
     return bits, cards
 
 
-class Names:
-    """The names of the shards in the checked index `data`: call it with a shard's number."""
-
-    def __init__(self, data: bytes):
-        self._data = data
-
-    def __call__(self, i: int) -> bytes:
-        at = HEADER_BYTES + DIGEST_BYTES * i
-        return self._data[at : at + DIGEST_BYTES]
-
-    def close(self) -> None:
-        """Nothing to close, here; the names that a record holds are in a file (record.py)."""
+def bits_of(size: int) -> int | None:
+    """How many bits an index has whose digests take `size` bytes; None: it is none."""
+    for bits in range(BITS + 1):
+        if DIGEST_BYTES << bits == size:
+            return bits
+    return None
 
 
 def header(bits: int, cards: int) -> bytes:
@@ -64,4 +58,9 @@ def digest_of(data: bytes | bytearray | memoryview) -> bytes:
 
 def name_of(data: bytes | bytearray | memoryview) -> str:
     """The same as 32 hex digits, the way it stands in topics and refs."""
-    return binascii.hexlify(digest_of(data)).decode()
+    return hex_of(digest_of(data))
+
+
+def hex_of(digest: bytes) -> str:
+    """The 32 hex digits of a SHA-256's first 16 bytes."""
+    return binascii.hexlify(digest[:DIGEST_BYTES]).decode()

@@ -26,7 +26,9 @@ _NONE = const(2)  # ENOENT
 class Packs:
     """`files`: see files.py. `root`: the directory. `generations`: bit k for pack k.
 
-    Places and ends are in units of 8 bytes. All methods raise OSError.
+    `ends`: where the next shard goes. `listed`: the ends as the record in force has them; what lies
+    behind was brought by updates that never came to their end. Places and ends are in units of 8
+    bytes. All methods raise OSError.
     """
 
     def __init__(self, files, root: str):
@@ -35,12 +37,24 @@ class Packs:
         self._open: list = [None] * (PACKS + 1)
         self._written = set()  # the packs whose open file may be written
         self._copied = 0  # the pack that SPARE stands for
-        self.generations = 0
-        self.ends = [0] * (PACKS + 1)
+        self.begin(0, [0] * PACKS)
+
+    def begin(self, generations: int, ends: list) -> None:
+        """Go by the record of a list, with all files closed."""
+        self.close()
+        self.generations = generations
+        self.listed = ends[:]
+        self.ends = ends + [0]
 
     def pack_of(self, shard: int, bits: int) -> int:
         """The pack of a shard: its top four bits, or all when it has fewer."""
         return shard >> (bits - 4) if bits > 4 else shard
+
+    def shards_of(self, pack: int, bits: int) -> tuple:
+        """(first, end): the shards that a pack holds."""
+        if bits > 4:
+            return pack << (bits - 4), (pack + 1) << (bits - 4)
+        return (pack, pack + 1) if pack < 1 << bits else (0, 0)
 
     def read(self, pack: int, where: int, view: memoryview) -> bool:
         """Fill `view` from place `where` on; False when the pack ends before."""
@@ -109,7 +123,7 @@ class Packs:
         for pack in range(PACKS):
             if self.name(pack) == name:
                 self._close(pack)
-                self.ends[pack] = 0
+                self.ends[pack] = self.listed[pack] = 0
         self._files.remove(f"{self._root}/{name}")
 
     def close(self) -> None:

@@ -27,14 +27,15 @@ def check(data: bytes | bytearray | memoryview, shard: int, bits: int) -> int:
         raise ObjectError(
             f"shard of {len(data)} bytes, {count} entries take {HEADER_BYTES + ENTRY_BYTES * count}"
         )
-    last = b""
-    for i in range(count):
-        token = _token(data, i)
-        if token <= last:
+    last = -1
+    for at in range(HEADER_BYTES, len(data), ENTRY_BYTES):
+        first = data[at] << 16 | data[at + 1] << 8 | data[at + 2]  # small: takes no memory
+        if first <= last and (first < last or _token(data, at - ENTRY_BYTES) >= _token(data, at)):
+            i = (at - HEADER_BYTES) // ENTRY_BYTES
             raise ObjectError(f"shard out of order: entry {i} is not above entry {i - 1}")
-        last = token
+        last = first
     for i in (0, count - 1) if count else ():  # the others lie between
-        found = shard_of(_token(data, i), bits)
+        found = shard_of(_token(data, HEADER_BYTES + ENTRY_BYTES * i), bits)
         if found != shard:
             raise ObjectError(f"entry {i} belongs in shard {found}, found in {shard} ({bits} bits)")
     return count
@@ -86,8 +87,7 @@ def find(data: bytes | bytearray | memoryview, token: bytes) -> tuple[int, int, 
     return None
 
 
-def _token(data, i):
-    at = HEADER_BYTES + ENTRY_BYTES * i
+def _token(data, at):
     return bytes(data[at : at + _TOKEN_BYTES])
 
 

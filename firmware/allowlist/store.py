@@ -1,13 +1,13 @@
 """The allow-list on flash: looked up at each tap, and replaced whole (DESIGN section 6).
 
-Under `root`: `ref`, the record of the list in force (record.py); up to 16 packs with the shards
-(packs.py); `next`, the index of a list of which much is still to be fetched. A list that is
-missing, damaged or not signed is nobody, and so is a shard: its SHA-256 is compared at every
-look-up. That is 4 KB at most, about a millisecond on an ESP32, and lets no flipped bit decide who
-may charge.
+Under `root`: `ref`, the record of the list in force (record.py); `i0` or `i1`, its index, and in
+the other that of a list still to be fetched (digests.py); up to 16 packs of shards (packs.py). A
+list that is missing, damaged or not signed is nobody, and so is a shard: its SHA-256 is compared at
+every look-up. That is 4 KB at most, about a millisecond on an ESP32, and lets no flipped bit decide
+who may charge.
 
-In memory: 11 bytes a shard (2.8 KB for 50,000 cards in 256 shards), one buffer of 4,096 bytes, and
-the open files of the packs.
+In memory: 11 bytes a shard (2.8 KB for 50,000 cards in 256 shards), as many again while an update
+is under way, one buffer of 4,096 bytes, and the open files of the packs.
 """
 
 import hashlib
@@ -15,21 +15,21 @@ import hashlib
 from micropython import const
 
 from firmware.allowlist import index, shard
+from firmware.allowlist.digests import Digests
 from firmware.allowlist.draft import Draft
 from firmware.allowlist.errors import ListError
 from firmware.allowlist.files import Files
 from firmware.allowlist.packs import PACKS, UNIT, Packs
 from firmware.allowlist.record import Record
+from firmware.allowlist.rows import Rows
 
 RESERVE_BYTES = const(65_536)  # left for the journal, for settings and for littlefs itself
 
 _RECORD_BYTES = const(16_384)  # the most that record and index of an update take, in whole blocks
-_INDEX_BYTES = const(8204)  # 12 + 16 x 2^9
 _BLOCK_BYTES = const(4096)
 _WASTE_BYTES = const(16_384)  # out of date in one pack, before it is worth copying
 _NONE = const(-1)
 _ABSENT = const(2)  # ENOENT
-_NEXT = const("/next")
 
 
 class Store:
@@ -47,9 +47,9 @@ class Store:
         self._files = files or Files()
         self._view = memoryview(bytearray(shard.SHARD_BYTES))
         self._packs = Packs(self._files, root)
-        self._record = Record(self._files, root + "/ref")
+        self._record = Record(self._files, root)
+        self._generation = 1  # of the index in force: a first one goes to i0
         self._rows = None
-        self._scanned = set()
         self.swept = False
         self.applied = None
         self.damaged = None
@@ -58,19 +58,18 @@ class Store:
         """Read the list in force. Returns why it is damaged, and nobody's; None where it is not, or
         where there is no list yet. Raises OSError where the directory cannot be made or read.
         """
-        self._packs.close()
         self._rows = self.applied = self.damaged = None
-        self._scanned.clear()
+        self._generation = 1
         self.swept = False
         self._files.make(self._root)
-        self._packs.ends = [0] * (PACKS + 1)
-        self._packs.generations = self._found_generations()
+        self._packs.begin(self._found_generations(), [0] * PACKS)
         try:
             found = self._record.read(self._verify, self._view)
         except (OSError, ValueError, MemoryError) as error:
             absent = isinstance(error, OSError) and error.errno == _ABSENT
             return None if absent else str(error) or repr(error)
-        self.applied, self._packs.generations, self._packs.ends[:PACKS], self._rows = found
+        self.applied, generations, self._generation, ends, self._rows = found
+        self._packs.begin(generations, ends)
         return None
 
     def lookup(self, token: bytes) -> tuple | None:
@@ -102,30 +101,82 @@ class Store:
 
     # The next list, as sync.py goes about it.
 
-    def draft(self, raw: bytes, applied, data: bytes) -> Draft:
-        """Begin the list of the verified ref `raw` (what it says: `applied`) and its index `data`.
+    def keep_index(self, applied, data: bytes | memoryview) -> tuple:
+        """Put the index `data`, which the ref `applied` names, on flash; for `draft`.
 
-        Raises ObjectError for a malformed index, ListError for one that the ref does not mean.
+        Raises ObjectError where it is malformed, ListError where the ref does not mean it, OSError.
         """
         bits, cards = index.check(data)
         if cards != applied.cards:
             raise ListError(f"index of {cards} cards, its ref says {applied.cards}")
-        return self._draft(raw, applied, bits, index.Names(data))
+        generation = self._generation ^ 1
+        with self._files.open(self._index_path(generation), "wb") as file:
+            file.write(memoryview(data)[index.HEADER_BYTES :])
+        self.swept = False
+        return generation, bits
+
+    def kept_index(self, applied):
+        """A generator that yields True for a while, and returns what `keep_index` did when it put
+        the index of the ref `applied` on flash; None where it is not there.
+        """
+        for generation in (0, 1):
+            if self._rows is not None and generation == self._generation:
+                continue
+            try:
+                bits = index.bits_of(self._files.size(self._index_path(generation)))
+                if bits is None:
+                    continue
+                digests = self._digests(generation, bits)
+            except OSError:
+                continue
+            sha = hashlib.sha256(index.header(bits, applied.cards))
+            try:
+                for _, _, piece in digests.pieces(self._view):
+                    sha.update(piece)
+                    yield True
+            finally:
+                digests.close()
+            if index.hex_of(sha.digest()) == applied.index:
+                return generation, bits
+        return None
+
+    def draft(self, raw: bytes, applied, kept: tuple) -> Draft:
+        """Begin the list of the verified ref `raw` (what it says: `applied`); its index is `kept`.
+
+        Raises OSError.
+        """
+        generation, bits = kept
+        rows = Rows(bits)
+        name = self._digests(generation, bits)
+        base = ()
+        if self._rows is not None and self._rows.bits == bits:
+            base = self._rows, self._digests(self._generation, bits)
+        return Draft(raw, applied, self._packs, rows, generation, name, base)
 
     def redraft(self, raw: bytes, applied) -> Draft:
-        """Begin the list in force once more, under another ref. Raises ListError as `draft`."""
-        cards = self.applied.cards if self.applied else None
+        """Begin the list in force once more, under another ref. Raises ListError."""
+        if self._rows is None or self.applied is None:
+            raise ListError("no list in force")
+        cards = self.applied.cards
         if cards != applied.cards:
             raise ListError(f"index of {cards} cards, its ref says {applied.cards}")
-        return self._again(raw, applied)
+        return Draft(raw, applied, self._packs, self._rows, self._generation, None)
 
     def renewal(self, pack: int) -> Draft:
-        """Begin the list in force once more, with the shards of `pack` in a new file."""
-        return self._again(self._record.raw(), self.applied, pack)
+        """Begin the list in force once more, with the shards of `pack` in a new file. Raises
+        ListError, OSError."""
+        old = self._rows
+        if old is None:
+            raise ListError("no list in force")
+        raw, rows = self._record.raw(), old.copy()
+        name = self._digests(self._generation, old.bits)
+        base = (old,)
+        return Draft(raw, self.applied, self._packs, rows, self._generation, name, base, pack)
 
     def prepare(self, draft: Draft):
-        """The draft's generator of pieces of work (draft.py)."""
-        return draft.prepare(self._rows, self._view)
+        """A generator: what of it is there already? Yields True after each small piece of work.
+        Raises OSError."""
+        return draft.prepare(self._view)
 
     def fits(self, draft: Draft) -> bool:
         """Whether what is missing has room on flash, and RESERVE_BYTES stay free for others."""
@@ -139,32 +190,23 @@ class Store:
         Raises ListError where the cards do not add up, or OSError.
         """
         draft.check()
-        self._record.write(draft.raw, draft.generations, draft.ends(), draft.rows, draft.name)
+        ends = draft.ends()
+        self._record.write(draft.raw, draft.generations, draft.generation, ends, draft.rows)
         if draft.copies:
             self._packs.switch()
+        self._packs.listed = ends
+        self._generation = draft.generation
         self._rows = draft.rows
         self.applied = draft.applied
-        self.damaged = None
+        if draft.name is not None:  # else not a shard has changed
+            self.damaged = None
         self.swept = False
 
     def abandon(self, draft: Draft) -> None:
-        """Give up a draft. The shards that it has brought stay, for `prepare` or for `sweep`."""
-        draft.name.close()
+        """Give up a draft, or be done with it. What it has brought stays, for the next `prepare` or
+        for `sweep`."""
+        draft.close()
         self._packs.drop_spare()
-
-    def keep_index(self, data: bytes) -> None:
-        """Put the index of a long fetch on flash, so that a power cut does not lose it."""
-        with self._files.open(self._root + _NEXT, "wb") as file:
-            file.write(data)
-
-    def kept_index(self, digest: str) -> bytes | None:
-        """The index of that name, 32 hex digits, if it was kept."""
-        try:
-            with self._files.open(self._root + _NEXT, "rb") as file:
-                data = file.read(_INDEX_BYTES)
-        except OSError:
-            return None
-        return data if index.name_of(data) == digest else None
 
     # What is left over.
 
@@ -179,13 +221,13 @@ class Store:
             return _NONE
         if self.damaged is not None:
             return self._packs.pack_of(self.damaged, rows.bits)
-        live = [0] * PACKS
-        for i in range(1 << rows.bits):
-            if rows.count(i):
-                live[self._packs.pack_of(i, rows.bits)] += rows.size(i)
         for pack in range(PACKS):
-            dead = self._packs.ends[pack] * UNIT - live[pack]
-            if dead >= (_BLOCK_BYTES if pressed else max(_WASTE_BYTES, live[pack] >> 1)):
+            first, end = self._packs.shards_of(pack, rows.bits)
+            if first == end and not pressed:
+                continue  # no shard of this list lies there: `sweep` takes the whole file
+            live = rows.bytes_from(first, end)
+            dead = self._packs.ends[pack] * UNIT - live
+            if dead >= (_BLOCK_BYTES if pressed else max(_WASTE_BYTES, live >> 1)):
                 return pack
         return _NONE
 
@@ -200,6 +242,7 @@ class Store:
         if self._rows is not None:
             used = self._packs.pack_of((1 << self._rows.bits) - 1, self._rows.bits) + 1
             needed += [self._packs.name(pack) for pack in range(used)]
+            needed.append(f"i{self._generation}")
         for name in self._files.names(self._root):
             if name not in needed:
                 self._packs.remove(name)
@@ -207,13 +250,11 @@ class Store:
         self.swept = True
         return False
 
-    def _again(self, raw, applied, copied=_NONE):
-        if self._rows is None:
-            raise ListError("no list in force")
-        return self._draft(raw, applied, self._rows.bits, self._record.names(), copied)
+    def _index_path(self, generation):
+        return f"{self._root}/i{generation}"
 
-    def _draft(self, raw, applied, bits, name, copied=_NONE):
-        return Draft(raw, applied, bits, name, self._packs, self._scanned, copied)
+    def _digests(self, generation, bits):
+        return Digests(self._files, self._index_path(generation), bits)
 
     def _found_generations(self):
         """The generations by the files that there are, in case the record cannot say."""

@@ -22,7 +22,7 @@ RETRY_MS = const(600_000)  # the long pause, and the one after a failure
 
 _NONE = const(-1)
 _FULL = const(28)  # ENOSPC
-_LONG_FETCH = const(16)  # shards: worth two blocks of flash for the index meanwhile
+_AT_ONCE = const(32)  # shards that one turn looks at
 _ROOM_EVERY = const(16)  # shards, after which the room on flash is looked at again
 
 
@@ -35,6 +35,8 @@ class Sync:
     `on_applied(version, digest, cards)`: this list is in force now.
     `on_rejected(why, detail)`: why is "ref", "version", "object", "list", "missing", "flash_full",
     "flash" or "memory"; the list in force stays.
+
+    `problem`: why the list that is wanted is not in force, in the words of `on_rejected`, or None.
     """
 
     def __init__(self, store, fetch, on_applied, on_rejected, release=lambda digest: None):
@@ -44,13 +46,12 @@ class Sync:
         self._on_applied = on_applied
         self._on_rejected = on_rejected
         self._wanted = None  # (what the ref says, the ref as it came) until it is in force
-        self._gathered = None  # the rows of a draft that was overtaken or failed
-        self._index = b""  # of the newest draft
         self._asked = {}  # digest: (function that takes the object, shard, since when)
         self._in_step = False
         self._resumed = False
         self._now_ms = ticks_ms()
         self._work = self._tidy()
+        self.problem = None
 
     @property
     def busy(self) -> bool:
@@ -72,10 +73,11 @@ class Sync:
         else:
             self._wanted = (offered, raw)
             self._in_step = False
+            self.problem = None
             self._stop()
             self._work = self._follow(offered, raw)
 
-    def object(self, digest: str, payload: bytes) -> None:
+    def object(self, digest: str, payload: bytes | memoryview) -> None:
         """An object has come. It is checked and written before this returns."""
         asked = self._asked.pop(digest, None)
         if asked is None:
@@ -83,9 +85,9 @@ class Sync:
         self._release(digest)
         try:
             asked[0](asked[1], payload)
-        except ObjectError as error:
-            self._on_rejected("object", f"{digest}: {error}")
-        except (OSError, MemoryError) as error:
+        except (ObjectError, MemoryError) as error:  # it stays missing, and is asked for again
+            self._on_rejected(_word(error, "object"), f"{digest}: {error}")
+        except (OSError, ValueError) as error:
             self._failed(error)
 
     def lost(self, digest: str, why: str) -> None:
@@ -123,18 +125,15 @@ class Sync:
         else:
             draft = yield from self._drafted(offered, raw)
         try:
-            for _ in store.prepare(draft):
-                yield True
+            yield from store.prepare(draft)
             fits = not draft.missing or store.fits(draft)
             if fits:
                 yield from self._fetched(draft)
                 store.commit(draft)
         finally:
-            self._gathered = draft.rows
             store.abandon(draft)
         if fits:
-            self._wanted = self._gathered = None
-            self._index = b""
+            self._wanted = self.problem = None
             self._in_step = True
             self._work = self._tidy()
             self._on_applied(offered.version, offered.index, offered.cards)
@@ -142,7 +141,6 @@ class Sync:
             pack = store.to_renew(pressed=True)
             if pack == _NONE:
                 raise OSError(_FULL, "no room")
-            self._gathered = None  # what it says of that pack is not true any more
             yield from self._renewed(pack)
             self._work = self._follow(offered, raw)
         yield True
@@ -155,6 +153,7 @@ class Sync:
             left_over = self._in_step and not store.swept
             pack = store.to_renew() if damaged or left_over else _NONE
             if pack != _NONE:
+                yield True
                 yield from self._renewed(pack)
             elif left_over:
                 yield store.sweep()
@@ -171,41 +170,32 @@ class Sync:
     # What these are made of.
 
     def _drafted(self, offered, raw):
-        data = self._index
-        if index.name_of(data) != offered.index:
-            data = self._store.kept_index(offered.index)
-        if not data:
-            self._index = b""  # gives the memory back before the next one comes
-            sought = _Sought(offered.index)
+        kept = yield from self._store.kept_index(offered)
+        if kept is None:
+            sought = _Sought(offered, self._store)
             yield from self._gather(sought, "index")
-            data = sought.data
-        draft = self._store.draft(raw, offered, data)
-        self._index = data
-        if self._gathered is not None:
-            draft.adopt(self._gathered)
-        return draft
+            kept = sought.kept
+        yield True
+        return self._store.draft(raw, offered, kept)
 
     def _fetched(self, draft):
-        store = self._store
         looked_at = draft.missing
-        if looked_at >= _LONG_FETCH and store.kept_index(draft.applied.index) is None:
-            store.keep_index(self._index)
         for more in self._gather(draft, "shards"):
             if looked_at - draft.missing >= _ROOM_EVERY:
                 looked_at = draft.missing
-                if not store.fits(draft):
+                if not self._store.fits(draft):
                     raise OSError(_FULL, "no room")
             yield more
 
     def _renewed(self, pack):
         draft = self._store.renewal(pack)
         try:
-            for _ in self._store.prepare(draft):
-                yield True
+            yield from self._store.prepare(draft)
             yield from self._gather(draft, "shards")
             self._store.commit(draft)
         finally:
             self._store.abandon(draft)
+        yield True
 
     def _gather(self, draft, what):
         """Ask for all that is missing, again and again, until nothing is."""
@@ -221,28 +211,39 @@ class Sync:
                     yield from self._pause(_BACK_OFF_MS << passes - 1)
                 else:
                     passes = 0
+                    self.problem = "missing"
                     self._on_rejected("missing", f"{draft.missing} {what}, asked {PASSES} times")
                     yield from self._pause(RETRY_MS)
 
     def _one_pass(self, draft):
-        cursor = 0
-        while not self._resumed:
-            for digest in list(self._asked):
-                if ticks_diff(self._now_ms, self._asked[digest][2]) >= ANSWER_MS:
-                    del self._asked[digest]
-                    self._release(digest)
-            place = draft.next_missing(cursor)
-            while place != _NONE and len(self._asked) < OBJECTS_AT_ONCE:
-                digest = binascii.hexlify(draft.name(place)).decode()
-                self._asked[digest] = (draft.put, place, self._now_ms)
-                if self._fetch(digest) is None:
-                    del self._asked[digest]
-                    break
-                cursor = place + 1
-                place = draft.next_missing(cursor)
-            if place == _NONE and not self._asked:
-                return
+        for place in range(draft.total):
+            if place % _AT_ONCE == _AT_ONCE - 1:
+                yield True
+            while draft.lacks(place) and not self._ask(draft, place):
+                yield False
+                if self._resumed:
+                    return
+        while self._asked and not self._resumed:
             yield False
+            self._expire()
+
+    def _ask(self, draft, place):
+        """Whether that shard has been asked for."""
+        self._expire()
+        if len(self._asked) >= OBJECTS_AT_ONCE:
+            return False
+        digest = index.hex_of(draft.name(place))
+        self._asked[digest] = (draft.put, place, self._now_ms)
+        if self._fetch(digest) is None:
+            del self._asked[digest]
+            return False
+        return True
+
+    def _expire(self):
+        for digest in list(self._asked):
+            if ticks_diff(self._now_ms, self._asked[digest][2]) >= ANSWER_MS:
+                del self._asked[digest]
+                self._release(digest)
 
     def _pause(self, ms):
         """Wait, or until the link is back."""
@@ -254,32 +255,36 @@ class Sync:
     def _failed(self, error):
         self._stop()
         self._work = self._retry()
-        self._on_rejected(_word(error), str(error))
+        word = _word(error)
+        if self._wanted:
+            self.problem = word
+        self._on_rejected(word, str(error))
 
 
 class _Sought:
     """The index, gathered the way shards are: the only one, and missing."""
 
-    def __init__(self, digest):
-        self._digest = digest
-        self.data = b""
-        self.missing = 1
+    def __init__(self, offered, store):
+        self._offered = offered
+        self._store = store
+        self.kept = None
+        self.total = self.missing = 1
 
-    def next_missing(self, start):
-        return _NONE if start or not self.missing else 0
+    def lacks(self, _place):
+        return self.missing
 
     def name(self, _place):
-        return binascii.unhexlify(self._digest)
+        return binascii.unhexlify(self._offered.index)
 
     def put(self, _place, data):
         found = index.name_of(data)
-        if found != self._digest:
-            raise ObjectError(f"index is {found}, expected {self._digest}")
-        self.data = bytes(data)
+        if found != self._offered.index:
+            raise ObjectError(f"index is {found}, expected {self._offered.index}")
+        self.kept = self._store.keep_index(self._offered, data)
         self.missing = 0
 
 
-def _word(error):
+def _word(error, otherwise="list"):
     if isinstance(error, OSError):
         return "flash_full" if error.errno == _FULL else "flash"
-    return "memory" if isinstance(error, MemoryError) else "list"
+    return "memory" if isinstance(error, MemoryError) else otherwise

@@ -103,8 +103,9 @@ class Light:
     def _percent(self, now_ms):
         """How bright the lamp is now; leaves the full colour in `_colour`."""
         if self._over is not None:
-            at_ms = ticks_diff(now_ms, self._over_ms)
-            if 0 <= at_ms < self._over_for_ms:
+            # What began within this very round may have begun after `now_ms` was taken.
+            at_ms = max(0, ticks_diff(now_ms, self._over_ms))
+            if at_ms < self._over_for_ms:
                 self._colour = table.COLOURS[self._over[0]]
                 return table.brightness(self._over[1], at_ms)
             self._over = None

@@ -37,13 +37,18 @@ class Pending:
         """
         if len(self._waiting) >= self._limit:
             self._make_room()
-        numbering = self._numbering
         try:
-            body = {"n": numbering.next(), "boot": numbering.boot, "t": t, "up": up, "event": event}
+            body = self.header(t, up)
+            body["event"] = event
             body.update(fields)
             self._waiting.append(body)
         except MemoryError:
             self.lost += 1
+
+    def header(self, t: int | None, up: int) -> dict:
+        """What each message that is numbered begins with; the number is used up."""
+        numbering = self._numbering
+        return {"n": numbering.next(), "boot": numbering.boot, "t": t, "up": up}
 
     def unsent(self) -> dict | None:
         """The oldest event that is not on its way, or None."""

@@ -41,7 +41,7 @@ class _Wire:
         """What there is to read: one packet while it is delivered, else nothing."""
         self._inbox = inbox
 
-    def read(self, count: int) -> bytes:
+    def read(self, count: int) -> bytes | memoryview:
         data = self._inbox.read(count) if self._inbox else None
         if data is None:
             raise _NothingThere
@@ -66,7 +66,8 @@ class Codec:
     """Packets into `outbox`, and a PUBLISH out of an inbox into `on_publish(topic, payload)`.
 
     What writes a packet returns False where it does not fit now, and has then written nothing.
-    Texts are str or bytes; `on_publish` gets bytes. `will_topic` None: no last will.
+    Texts are str or bytes; `on_publish` gets bytes and, so that the largest message needs no memory
+    of its own, a memoryview that is good until it returns. `will_topic` None: no last will.
     """
 
     def __init__(

@@ -8,6 +8,7 @@ takes a byte more than the packet at hand needs, and lets what is too large pass
 from micropython import const
 
 PAYLOAD_LIMIT = const(8_192)  # DESIGN section 7
+OBJECT_LIMIT = const(8_204)  # an index of 2^9 digests (DESIGN section 6), the largest object
 TOPIC_LIMIT = const(128)  # ours are at most 83 bytes
 
 CONNACK = const(0x20)
@@ -48,12 +49,20 @@ class Inbox:
     first: type and flags; kind: type alone; size: bytes after the fixed header. For PUBLISH also
     qos, packet_id (0 for QoS 0), payload_size. CONNACK, PUBACK, SUBACK, UNSUBACK: `packet_id`
     and `code` where they have one.
+
+    `objects`: topics that begin so may bring up to `OBJECT_LIMIT` bytes. "": none may.
     """
 
-    def __init__(self, payload_limit: int = PAYLOAD_LIMIT, topic_limit: int = TOPIC_LIMIT):
+    def __init__(
+        self,
+        payload_limit: int = PAYLOAD_LIMIT,
+        topic_limit: int = TOPIC_LIMIT,
+        objects: str = "",
+    ):
         self._payload_limit = payload_limit
         self._topic_limit = topic_limit
-        self._held = 2 + topic_limit + 2 + payload_limit
+        self._objects = objects.encode()
+        self._held = 2 + topic_limit + 2 + (OBJECT_LIMIT if objects else payload_limit)
         self._buffer = bytearray(_HEADER_MOST + self._held)
         self._view = memoryview(self._buffer)
         self._first_two = self._view[:2]  # no allocation while nothing comes in
@@ -104,13 +113,19 @@ class Inbox:
         except UnicodeError:
             raise FrameError("a topic that is no UTF-8") from None
 
-    def read(self, count: int) -> bytes | None:
-        """The next `count` bytes of the packet as it came, from its first on; None past its end."""
+    def read(self, count: int) -> bytes | memoryview | None:
+        """The next `count` bytes of the packet as it came, from its first on; None past its end.
+
+        What comes last, a payload, is not copied: it is there until `next`.
+        """
         start = self._read
-        if start + count > self._body + self.size:
+        self._read = end = start + count
+        left = self._body + self.size - end
+        if left < 0:
+            self._read = start
             return None
-        self._read = start + count
-        return bytes(self._view[start : start + count])
+        piece = self._view[start:end]
+        return piece if not left else bytes(piece)
 
     def _advance(self) -> int:
         step = self._step
@@ -175,7 +190,7 @@ class Inbox:
             self._take_topic_size()
             self._have = body + 2 + self._topic_size + 2 * self.qos
             self._take_packet_id()
-            if self._topic_size > self._topic_limit or self.payload_size > self._payload_limit:
+            if self._topic_size > self._topic_limit or self.payload_size > self._limit():
                 return OVERSIZED
         elif self.kind == CONNACK:
             self.code = buffer[body + 1]
@@ -186,6 +201,13 @@ class Inbox:
                 if self.code > 2 and self.code != _SUBACK_FAILURE:
                     raise FrameError(f"SUBACK with code {self.code}")
         return PACKET
+
+    def _limit(self) -> int:
+        """How large a payload its topic may bring."""
+        objects, start = self._objects, self._body + 2
+        if objects and self._view[start : start + len(objects)] == objects:
+            return OBJECT_LIMIT
+        return self._payload_limit
 
     def _take_topic_size(self) -> None:
         body = self._body

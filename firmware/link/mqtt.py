@@ -72,12 +72,15 @@ class Mqtt:
     """`network`: has `up` and `dns` (see `Wifi`). `ca`: PEM text, needed where `tls` is true.
 
     Called from `run`, none of them may wait:
-    on_connect(); on_disconnect(); on_message(topic: str, payload: bytes);
+    on_connect(); on_disconnect();
+    on_message(topic: str, payload: memoryview): the payload is gone when it returns;
     on_ack(packet_id): a message of QoS 1 has arrived at the broker;
-    on_oversized(topic: str | None, size: int): skipped, `size` bytes of payload;
+    on_oversized(topic: str | None, size: int): skipped, `size` bytes of payload, for its size or
+    because not even the memory to read it was there;
     on_problem(kind: str, detail: str): kind is name, connect, tls, refused, timeout, closed,
     protocol, subscribe, handler, memory or internal; beat(): several times a second.
 
+    `objects`: topics that begin so may bring more than others (framing.py).
     `rng()` gives numbers from 0 up to 1. `connected`: the broker has accepted us. Raises ValueError
     for a `ca` that is none.
     """
@@ -111,6 +114,7 @@ class Mqtt:
         on_problem=lambda kind, detail: None,
         beat=lambda: None,
         rng=random.random,
+        objects: str = "",
     ):
         self._network = network
         self._host = host
@@ -125,7 +129,7 @@ class Mqtt:
         self._beat = beat
         self._rng = rng
         self._ping_ms = keepalive_s * 500  # half of it, so that one lost ping is no lost link
-        self._inbox = Inbox()
+        self._inbox = Inbox(objects=objects)
         self._outbox = Outbox(_OUTBOX_BYTES)
         self._codec = Codec(
             self._outbox,
@@ -316,17 +320,28 @@ class Mqtt:
             self._topic = inbox.topic()
             if outcome == OVERSIZED:
                 self._skipped = self._heard
-                self._call(self._on_oversized, self._topic, inbox.payload_size)
-                if inbox.qos:
-                    self._codec.acknowledge(inbox.packet_id)
+                self._skip()
             else:
-                self._codec.deliver(inbox)
+                self._deliver()
         elif kind == PINGRESP:
             self._asked_ping = False
         elif kind in _ANSWERS:
             self._answered(kind)
         else:
             raise FrameError(f"packet {inbox.first:02x} after CONNACK")
+
+    def _deliver(self) -> None:
+        try:
+            self._codec.deliver(self._inbox)
+        except MemoryError as error:  # a new connection would only bring it again
+            self._report(error)
+            self._skip()
+
+    def _skip(self) -> None:
+        inbox = self._inbox
+        self._call(self._on_oversized, self._topic, inbox.payload_size)
+        if inbox.qos:
+            self._codec.acknowledge(inbox.packet_id)
 
     def _welcome(self, code: int) -> None:
         if code:
@@ -350,7 +365,7 @@ class Mqtt:
         elif kind == SUBACK and self._inbox.code == _SUBACK_FAILURE:
             self._problem("subscribe", topic)
 
-    def _published(self, _, payload: bytes) -> None:
+    def _published(self, _, payload: memoryview) -> None:
         """umqtt has read a message; it acknowledges when this returns."""
         self._call(self._on_message, self._topic, payload)
 

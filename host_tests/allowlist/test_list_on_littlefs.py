@@ -35,14 +35,34 @@ def test_the_supply_cut_at_every_block_write_leaves_one_whole_list(micropython: 
     assert found["old"] > 0
 
 
-@pytest.fixture(scope="module")
-def at_size(micropython: str, tmp_path_factory: pytest.TempPathFactory) -> dict:
-    tokens = (hashlib.sha256(b"%d" % number).digest()[:7] for number in range(CARDS))
+def write_list(path: Path, salt: bytes = b"") -> Path:
+    """The objects of 50,000 cards, one behind the other as the programs take them."""
+    tokens = (hashlib.sha256(salt + b"%d" % number).digest()[:7] for number in range(CARDS))
     built = List(dict.fromkeys(tokens, (0, 0, 0, 1)), 8)
-    path = tmp_path_factory.mktemp("list") / "objects"
     objects = [built.index, *built.shards]
     path.write_bytes(b"".join(len(each).to_bytes(2, "big") + each for each in objects))
-    return run(micropython, "at_size.py", str(path), str(CARDS))
+    return path
+
+
+@pytest.fixture(scope="module")
+def objects(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_list(tmp_path_factory.mktemp("list") / "objects")
+
+
+@pytest.fixture(scope="module")
+def at_size(micropython: str, objects: Path) -> dict:
+    return run(micropython, "at_size.py", str(objects), str(CARDS))
+
+
+@pytest.mark.parametrize(("blocks_left", "at_once"), [(230, True), (210, False)])
+def test_50_000_cards_all_replaced_at_once_or_after_a_list_of_nobody(
+    micropython: str, objects: Path, tmp_path: Path, blocks_left: int, at_once: bool
+):
+    others = write_list(tmp_path / "others", b"other ")
+    found = run(micropython, "turnover.py", str(objects), str(others), str(CARDS), str(blocks_left))
+    assert found["at_once"] is at_once
+    assert found["rejected"] == ([] if at_once else ["flash_full"])
+    assert found["blocks_free"] >= blocks_left - 16  # nothing of the old list is left
 
 
 def test_50_000_cards_have_room_next_to_firmware_and_journal(at_size: dict):
@@ -62,3 +82,12 @@ def test_one_card_changed_among_50_000_stays_within_the_budget(at_size: dict):
 
 def test_the_memory_for_50_000_cards_stays_small(at_size: dict):
     assert at_size["heap_bytes"] <= 18 * 1024  # of a 64-bit interpreter
+
+
+@pytest.mark.parametrize("case", ["settings", "versions", "numbers", "clock", "switched off"])
+def test_the_supply_cut_at_every_block_write_of_a_small_file_leaves_the_old_or_the_new(
+    micropython: str, case: str
+):
+    found = run(micropython, "file_cuts.py", case)
+    assert found["cuts"] >= 3
+    assert found["old"] > 0

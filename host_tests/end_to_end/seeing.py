@@ -7,6 +7,7 @@ from tools.demo import hue_of
 from tools.virtual.client import VirtualCharger
 
 TAP_MS = 200
+_MOMENT_MS = 20
 
 
 def coil(on: bool) -> Callable[[dict], bool]:
@@ -15,6 +16,19 @@ def coil(on: bool) -> Callable[[dict], bool]:
 
 def light(hue: str) -> Callable[[dict], bool]:
     return lambda push: "light" in push and hue_of(push["light"]) == hue
+
+
+def shines(charger: VirtualCharger, hue: str, within_s: float, since: int) -> None:
+    """Wait for a light that lasts. The lamp's channels are driven one after the other: on the way
+    from dark to yellow it is red for a moment."""
+    end = time.monotonic() + within_s
+    while True:
+        found = charger.wait_for(light(hue), max(0.0, end - time.monotonic()), since)
+        since = charger.pushes.index(found, since) + 1
+        time.sleep(2 * _MOMENT_MS / 1_000)
+        after = [push for push in charger.pushes[since:] if "light" in push]
+        if not after or after[0]["t_ms"] - found["t_ms"] > _MOMENT_MS:
+            return
 
 
 def tap(charger: VirtualCharger, uid: str) -> int:

@@ -94,6 +94,25 @@ def anna(site: Tapgate) -> str:
     return "anna@example.org"
 
 
+@pytest.fixture
+def listed(home: Path) -> Callable[..., dict[str, bytes]]:
+    """The entries of a charger's list as it ought to be, by token."""
+
+    def read(charger: str = "garage") -> dict[str, bytes]:
+        from tools.portal import database, installation, lists
+
+        with database.reading(home) as session:
+            found = {
+                each.charger.name: each.built
+                for each in lists.wanted(session, installation.current(session))
+            }[charger]
+        shards = [each for each in found.objects.values() if each.startswith(b"TGS1")]
+        entries = [shard[at : at + 16] for shard in shards for at in range(8, len(shard), 16)]
+        return {each[:7].hex(): each for each in entries}
+
+    return read
+
+
 @pytest.fixture(params=[MOSQUITTO, AMQTT])
 def any_broker(request: pytest.FixtureRequest) -> Iterator[Broker]:
     """Each of the brokers in turn."""
@@ -144,6 +163,10 @@ class Observer:
         """Publish retained, as a charger or an attacker would."""
         text = json.dumps(payload) if isinstance(payload, dict) else payload
         self._client.publish(topic, text, qos=1, retain=True).wait_for_publish(10)
+
+    def tell(self, topic: str, payload: bytes) -> None:
+        """Publish for whoever is there, as events are."""
+        self._client.publish(topic, payload, qos=1).wait_for_publish(10)
 
     def until(self, condition: Callable[[], Any]) -> None:
         end = time.monotonic() + 10

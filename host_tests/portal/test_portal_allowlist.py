@@ -3,7 +3,7 @@
 import hashlib
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tools.portal import allowlist
@@ -104,10 +104,19 @@ def test_crowding_that_no_number_of_shards_parts_ends_in_a_refusal():
 
 
 def test_a_list_too_large_for_a_charger_is_refused_in_words():
-    step = (1 << 56) // 70_000
-    many = ((i * step).to_bytes(7, "big") + bytes(9) for i in range(70_000))
-    with pytest.raises(Refusal, match="70000 cards are more than one charger's list can hold"):
+    step = (1 << 56) // 140_000
+    many = ((i * step).to_bytes(7, "big") + bytes(9) for i in range(140_000))
+    with pytest.raises(Refusal, match="140000 cards are more than one charger's list can hold"):
         allowlist.encode(many)
+
+
+def test_50_000_cards_of_which_256_crowd_into_one_shard_still_make_a_list():
+    step = (1 << 56) // 49_936
+    even = {(i * step).to_bytes(7, "big") for i in range(49_936)}  # 195 or 196 a shard of 256
+    crowd = {((7 << 48) + 1 + i * (1 << 47) // 64).to_bytes(7, "big") for i in range(64)}
+    built = allowlist.encode(token + bytes(9) for token in even | crowd)
+    index = built.objects[built.digest]
+    assert (built.cards, index[4], len(index)) == (50_000, 9, allowlist.OBJECT_LIMIT_BYTES)
 
 
 def test_one_changed_card_changes_one_shard_and_the_index():
@@ -191,3 +200,56 @@ def test_every_card_is_listed_once_whatever_the_order(tokens, random):
     if index[4]:  # with one bit less some shard would be too large
         fewer = [int.from_bytes(each, "big") >> (57 - index[4]) for each in tokens]
         assert max(map(fewer.count, fewer)) > 255
+
+
+def one_by_one(charger, cards, permissions) -> allowlist.AllowList:
+    """A charger's list, card by card, as the design says it."""
+    found = []
+    for each in cards:
+        permission = permissions.get((each.person, charger), permissions.get((each.person, None)))
+        if permission and permission.role != "none":
+            found.append(allowlist.entry(each, permission))
+    return allowlist.encode(found)
+
+
+@given(st.randoms(use_true_random=False), st.sampled_from([0, 1, 40, 255, 256, 600, 1_100]))
+@settings(max_examples=25, deadline=None)
+def test_lists_that_differ_by_some_people_are_as_if_built_one_by_one(random, count):
+    people = max(count // 2, 1)
+    cards = [
+        Card(
+            random.randbytes(7),
+            random.randrange(people),
+            random.randrange(3),
+            random.random() < 0.1,
+        )
+        for _ in range(count)
+    ]
+    permissions: dict[tuple[int, int | None], Permission] = {
+        (person, None): Permission(random.choice(["owner", "user"]), None, None, person % 32)
+        for person in range(people)
+        if random.random() < 0.8
+    }
+    for charger in (1, 2, 3):
+        for person in random.sample(range(people), random.choice([0, 1, people // 3, people])):
+            role = random.choice(["owner", "user", "service", "none"])
+            permissions[person, charger] = Permission(role, None, EPOCH_S + 60 * person, 0)
+    lists = allowlist.Lists(cards, permissions)
+    for charger in (None, 1, 2, 3, 4):
+        assert lists.of(charger) == one_by_one(charger, cards, permissions)
+
+
+@pytest.mark.parametrize(("count", "changed"), [(255, 1), (255, -1), (510, 3), (0, -300)])
+def test_one_charger_may_need_more_shards_than_the_others_or_fewer(count, changed):
+    """At the limit: people let in, or kept out, at that charger alone."""
+    total = count + abs(changed)
+    step = (1 << 56) // total
+    cards = [card((i * step).to_bytes(7, "big"), i) for i in range(total)]
+    everywhere = count if changed > 0 else total
+    permissions: dict[tuple[int, int | None], Permission]
+    permissions = {(i, None): ALWAYS for i in range(everywhere)}
+    role = "user" if changed > 0 else "none"
+    permissions |= {(i, 7): Permission(role, None, None, 0) for i in range(count, total)}
+    lists = allowlist.Lists(cards, permissions)
+    assert lists.of(7) == one_by_one(7, cards, permissions)
+    assert lists.of(7).cards - lists.of(8).cards == changed

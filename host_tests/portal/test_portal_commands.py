@@ -265,10 +265,18 @@ def test_people_are_listed_with_what_they_may(site: Tapgate, anna):
         "person": anna,
         "name": None,
         "permissions": [
-            {"role": "user", "charger": None, "from": None, "until": "2027-01-02T00:00:00+01:00"},
-            {"role": "service", "charger": "garage", "from": None, "until": None},
+            {
+                "role": "user",
+                "charger": None,
+                "from": None,
+                "until": "2027-01-02T00:00:00+01:00",
+                "schedule": None,
+            },
+            {"role": "service", "charger": "garage", "from": None, "until": None, "schedule": None},
         ],
         "cards": 1,
+        "group": None,
+        "partner": None,
     }
     assert second["person"] == OWNER and second["permissions"][0]["role"] == "owner"
     for_people = site("person", "list").out
@@ -299,6 +307,7 @@ def test_a_grant_says_what_it_gave_in_local_time(site: Tapgate, anna):
         "charger": "garage",
         "from": "2026-07-01T08:00:00+02:00",
         "until": "2026-08-01T00:00:00+02:00",
+        "schedule": None,
     }
 
 
@@ -321,6 +330,7 @@ def test_revoke_takes_everything_away(site: Tapgate, anna):
         "person": anna,
         "charger": None,
         "chargers": ["garage"],
+        "partner": None,
     }
     assert site("person", "list", "--json").json[0]["permissions"] == []
     refused(site("revoke", anna), 1, "no permission")
@@ -449,23 +459,6 @@ def test_a_card_is_blocked_and_found_by_number_or_token(site: Tapgate, anna):
 def test_a_number_can_come_from_standard_input(site: Tapgate, anna, monkeypatch):
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"04a1b2c3\n")))
     assert site("card", "add", anna, "--number", "-", "--json").json["hint"] == "b2c3"
-
-
-def test_two_cards_of_one_person_may_stop_each_others_sessions(site: Tapgate, anna, home):
-    def groups():
-        with sqlite3.connect(home / "tapgate.db") as connection:
-            return list(
-                connection.execute(
-                    "SELECT g.number FROM person p LEFT JOIN card_group g ON g.id = p.group_id "
-                    "WHERE p.email = ?",
-                    [anna],
-                )
-            )
-
-    site("card", "add", anna, "--number", "04a1b2c3")
-    assert groups() == [(None,)]
-    site("card", "add", anna, "--number", "04a1b2c4")
-    assert groups() == [(1,)]
 
 
 # --- for people ---

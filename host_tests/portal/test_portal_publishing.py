@@ -1,5 +1,6 @@
 """What `tapgate publish` puts on a real broker, and that it stays there."""
 
+import os
 import signal
 import socket
 import sqlite3
@@ -61,6 +62,7 @@ def test_a_charger_finds_its_settings_and_its_list(site, anna, any_broker, obser
         "access": "restricted",
         "authority": "native",
         "offline": "deny",
+        "operator_wait_s": 10,
         "service_may_start": False,
         "stop_on_withdrawal": True,
         "resume_within_s": 14_400,
@@ -323,9 +325,13 @@ def test_every_connection_has_a_client_id_of_its_own(site, home):
 
 
 def test_publishers_take_turns(live, home, broker, monkeypatch):
-    monkeypatch.setattr(homes, "LOCK_PATIENCE_S", 0.2)
-    with homes.publishing(home):
-        failed(live("publish"), "another 'tapgate publish'")
+    from tools.portal import publishing
+
+    monkeypatch.setattr(publishing, "LOCK_PATIENCE_S", 0.2)
+    descriptor = homes.open_lock(home, publishing.LOCK)
+    assert homes.taken(descriptor)
+    failed(live("publish"), "another 'tapgate publish'")
+    os.close(descriptor)
     assert live("publish", "--json").json["messages"] == 2
 
 

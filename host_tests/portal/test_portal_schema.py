@@ -101,8 +101,8 @@ def test_a_partners_people_have_its_permission_unless_they_have_their_own(tables
 def test_groups_and_schedules_reach_the_list(tables, site, home):
     site("grant", "anna@example.org", "--role", "user")
     site("card", "add", "anna@example.org", "--number", "04a1b2c3")
-    tables.execute("INSERT INTO card_group VALUES (1, 513, 'family')")
-    tables.execute("UPDATE person SET group_id = 1 WHERE id = 2")
+    tables.execute("INSERT INTO card_group VALUES (9, 513, 'family')")
+    tables.execute("UPDATE person SET group_id = 9 WHERE id = 2")
     tables.execute("INSERT INTO schedule VALUES (1, 5, 'nights')")
     tables.execute("UPDATE permission SET schedule_id = 1 WHERE person_id = 2")
     tables.commit()

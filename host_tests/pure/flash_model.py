@@ -78,6 +78,11 @@ class Files:
             name[len(path) + 1 :] for name in self.flash.contents if name.startswith(path + "/")
         ]
 
+    def size(self, path):
+        if path not in self.flash.contents:
+            raise OSError(2, "no such file")
+        return len(self.flash.contents[path][0])
+
     def free(self, path):
         return self.flash.capacity - self.flash.used()
 

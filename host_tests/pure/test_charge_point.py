@@ -91,10 +91,20 @@ class Tokens:
         return (number * 3)[:7]
 
 
+class Settings(dict):
+    """`schedules`: what of them holds, by number; no number: nobody knows."""
+
+    schedules: dict = {}  # noqa: RUF012 (each test that uses it gives its own)
+
+    def in_schedule(self, schedule, now_min):
+        return self.schedules.get(schedule)
+
+
 class Bench:
     """A charge point on hardware of paper. `entries`: number -> entry of the allow-list.
 
-    `done`: what was done, in order; `events`: (event, fields) on record.
+    `done`: what was done, in order; `events`: (event, fields) on record; `questions`: (token,
+    state) put to the operator.
     """
 
     def __init__(self, entries=None, clock_set=True, **settings):
@@ -109,11 +119,17 @@ class Bench:
         self.meter = Meter()
         self.entries = {NUMBER: (0, 0, 0, USER)} if entries is None else entries
         self.applied = Applied(1, "", 1, MONTH_S, NOW)
-        self.settings = {
-            "access": "restricted",
-            "service_may_start": False,
-            "stop_on_withdrawal": True,
-        }
+        self.linked = True
+        self.question = None
+        self.questions = []
+        self.settings = Settings(
+            access="restricted",
+            authority="native",
+            offline="deny",
+            operator_wait_s=10,
+            service_may_start=False,
+            stop_on_withdrawal=True,
+        )
         self.settings.update(settings)
         self.clock = Clock(Rtc(), ticks=self.time)
         if clock_set:
@@ -125,8 +141,7 @@ class Bench:
             self,
             self.settings,
             self.clock,
-            self.record,
-            self.changed,
+            self,
             self.errors.append,
         )
         self.turn()
@@ -145,6 +160,16 @@ class Bench:
 
     def changed(self):
         self.changes += 1
+
+    def ask(self, token, state):
+        self.done.append(("ask", token))
+        self.questions.append((token, state))
+        self.question = "not taken by the link yet"
+        return len(self.questions)
+
+    def answer(self, verdict="Accepted", role="user", group=0, n=None, number=NUMBER):
+        n = len(self.questions) if n is None else n
+        return self.point.answer(n, Tokens().of(number), role, group, verdict)
 
     def turn(self, ms=10):
         self.time.ms += ms
@@ -172,6 +197,14 @@ class Bench:
         self.tap()
         assert self.state == "charging"
         self.pass_s(2)  # the tap has settled
+        return self
+
+    def charging_by_operator(self):
+        self.plug()
+        self.tap()
+        self.answer()
+        assert self.state == "charging"
+        self.pass_s(2)
         return self
 
     @property
@@ -296,6 +329,14 @@ def test_the_interlock_says_no_but_while_charging():
     assert bench.contactor.interlock() is False
 
 
+def test_new_settings_are_told_with_the_state_even_where_nothing_follows():
+    bench = Bench()
+    before = bench.changes
+    bench.settings["authority"] = "operator"
+    bench.point.review()
+    assert bench.changes > before
+
+
 def test_a_vehicle_that_waits_starts_when_access_becomes_open():
     bench = Bench()
     bench.plug()
@@ -305,6 +346,7 @@ def test_a_vehicle_that_waits_starts_when_access_becomes_open():
     assert bench.state == "charging"
     assert bench.point.authorisation_required is False
     assert bench.fields("session_started")["by"] == "open"
+    assert bench.point.session_shown()["by"] == "open"
 
 
 def test_a_session_goes_on_when_access_becomes_restricted():
@@ -393,6 +435,18 @@ def test_a_start_from_the_app_needs_no_card_on_the_list():
     assert bench.fields("session_started")["by"] == "remote"
 
 
+def test_a_persons_own_card_ends_the_session_that_the_app_has_started():
+    bench = Bench({NUMBER: (12, 0, 0, USER), OTHER: (0, 0, 0, USER)})
+    bench.plug()
+    bench.point.happened(("authorise", b"7654321", "user", 12))
+    bench.pass_s(2)
+    bench.tap(OTHER)
+    assert bench.contactor.closed is True
+    bench.tap()
+    assert bench.contactor.closed is False
+    assert bench.fields("session_ended")["reason"] == "group"
+
+
 def test_a_clock_set_in_mid_session_takes_no_permission_away():
     # It may have begun before the permission's first minute: nobody knew the time.
     bench = Bench({NUMBER: (0, 0, 0, USER)}, clock_set=False)
@@ -442,6 +496,7 @@ def test_a_session_is_measured_from_its_own_start():
     bench.meter.mwh = 5_250_600
     shown = bench.point.session_shown()
     assert shown["token"] == "04a1b2c304a1b2"
+    assert (shown["role"], shown["by"]) == ("user", "card")
     assert shown["wh"] == 250
     assert NOW <= shown["start"] <= NOW + 1
     bench.unplug()
@@ -497,12 +552,388 @@ def test_an_order_that_does_not_fit_says_why():
     assert bench.point.happened(("enrol", 60)) is None
 
 
-def test_a_card_held_there_while_enrolling_is_reported_and_not_judged():
-    bench = Bench()
-    bench.point.happened(("enrol", 60))
+# Schedules.
+
+
+def with_schedule(number, **settings):
+    return Bench({NUMBER: (0, 0, 0, USER | number << 3)}, **settings)
+
+
+def test_a_card_counts_within_its_schedule_and_at_no_other_time():
+    for holds, state in ((True, "charging"), (False, "awaiting"), (None, "awaiting")):
+        bench = with_schedule(3)
+        bench.settings.schedules = {3: holds}
+        bench.plug()
+        bench.tap()
+        assert bench.state == state
+        if not holds:
+            assert bench.fields("card_refused")["verdict"] == "NotAtThisTime"
+
+
+def test_no_schedule_holds_before_the_clock_is_set():
+    bench = Bench({NUMBER: (0, 0, 0, USER | 3 << 3)}, clock_set=False)
+    bench.settings.schedules = {3: True}
+    bench.clock.lower_bound(NOW)
+    bench.plug()
+    bench.tap()
+    assert bench.fields("card_refused")["verdict"] == "ClockUnknown"
+
+
+def test_a_session_that_another_schedule_would_not_have_let_start_is_withdrawn():
+    for entry, schedules, goes_on in (
+        ((0, 0, 0, USER | 3 << 3), {3: True}, True),
+        ((0, 0, 0, USER | 3 << 3), {3: False}, False),
+        ((0, 0, 0, USER | 4 << 3), {3: True, 4: False}, False),
+        ((0, 0, 0, USER | 4 << 3), {3: True}, True),  # the list came before its schedules
+        ((0, 0, 0, USER | BLOCKED | 4 << 3), {3: True}, False),
+        ((0, 0, 5, USER | 4 << 3), {3: True}, False),
+    ):
+        bench = with_schedule(3)
+        bench.settings.schedules = {3: True}
+        bench.charging()
+        bench.entries = {NUMBER: entry}
+        bench.settings.schedules = schedules
+        bench.point.review()
+        bench.turn()
+        assert bench.contactor.closed is goes_on, (entry, schedules)
+
+
+# An operator judges the cards.
+
+
+def under_operator(**settings):
+    return Bench(authority="operator", **settings)
+
+
+def test_the_operator_is_asked_and_its_word_starts_the_session():
+    bench = under_operator()
+    bench.plug()
+    bench.tap(OTHER)  # the list does not know it
+    assert bench.state == "checking"
+    assert bench.light.shown == "checking"
+    assert bench.questions == [("deadbeefdeadbe", "awaiting")]
+    assert bench.contactor.closed is False
+    assert bench.answer(number=OTHER) is True
+    assert bench.contactor.closed is True
+    assert bench.fields("session_started") == {
+        "token": "deadbeefdeadbe",
+        "role": "user",
+        "group": 0,
+        "by": "operator",
+    }
+    assert bench.point.session_shown()["by"] == "operator"
+
+
+def test_a_card_the_operator_refuses_is_refused_whatever_the_list_says():
+    for verdict in ("Blocked", "NoCredit", "accepted", "Accepted "):
+        bench = under_operator(offline="list")
+        bench.plug()
+        bench.tap()
+        assert bench.answer(verdict, role="owner") is True
+        assert bench.state == "awaiting"
+        assert bench.fields("card_refused") == {
+            "token": "04a1b2c304a1b2",
+            "role": None,
+            "verdict": verdict,
+            "state": "awaiting",
+        }
+
+
+def test_an_answer_that_does_not_fit_the_question_is_none():
+    bench = under_operator()
+    assert bench.answer(n=0) is False
+    bench.plug()
+    bench.tap()
+    assert bench.answer(n=0) is False
+    assert bench.answer(n=2) is False
+    assert bench.answer(number=OTHER) is False
+    assert bench.state == "checking"
+    assert bench.answer("Blocked") is True
+    assert bench.answer() is False, "the first one counted"
+    assert bench.state == "awaiting"
+
+
+def test_an_answer_that_comes_too_late_fits_no_later_question():
+    bench = under_operator()
+    bench.plug()
+    bench.tap()
+    bench.pass_s(11)
+    bench.tap()
+    assert len(bench.questions) == 2
+    assert bench.answer(n=1) is False
+    assert bench.state == "checking"
+    assert bench.answer(n=2) is True
+    assert bench.state == "charging"
+
+
+def test_no_answer_in_time_is_a_refusal():
+    bench = under_operator(operator_wait_s=5)
+    bench.plug()
+    bench.tap()
+    bench.pass_s(4)
+    assert bench.state == "checking"
+    bench.pass_s(1)
+    assert bench.state == "awaiting"
+    assert bench.fields("card_refused") == {
+        "token": "04a1b2c304a1b2",
+        "role": None,
+        "verdict": "Unknown",
+        "state": "awaiting",
+        "why": "operator did not answer",
+    }
+    assert bench.done[-1] == ("record", "card_refused")
+    assert ("overlay", "refused") in bench.done
+    assert bench.question is None, "it need not be sent any more"
+
+
+def test_no_answer_in_time_leaves_it_to_the_list_where_the_operator_says_so():
+    for number, state in ((NUMBER, "charging"), (OTHER, "awaiting")):
+        bench = under_operator(offline="list")
+        bench.plug()
+        bench.tap(number)
+        bench.pass_s(11)
+        assert bench.state == state
+    assert "why" not in bench.fields("card_refused")
+    bench = under_operator(offline="list")
+    bench.tap()
+    bench.pass_s(11)
+    assert bench.state == "preauthorised"
+
+
+def test_without_a_link_nobody_waits():
+    bench = under_operator()
+    bench.linked = False
+    bench.plug()
+    bench.tap()
+    assert bench.questions == []
+    assert bench.state == "awaiting"
+    assert bench.fields("card_refused")["why"] == "operator did not answer"
+    bench = under_operator(offline="list")
+    bench.linked = False
+    bench.plug()
+    bench.tap()
+    assert bench.done[:2] == [("offer", True), ("coil", True)]
+    assert bench.fields("session_started")["by"] == "card"
+
+
+def test_a_link_that_drops_ends_the_wait():
+    for offline, state in (("deny", "awaiting"), ("list", "charging")):
+        bench = under_operator(offline=offline)
+        bench.plug()
+        bench.tap()
+        bench.linked = False
+        bench.turn()
+        assert bench.state == state
+        bench.linked = True
+        assert bench.answer() is False
+        assert bench.state == state
+
+
+def test_an_operator_that_is_disconnected_while_a_card_is_checked_leaves_it_to_the_list():
+    for number, state in ((NUMBER, "charging"), (OTHER, "awaiting")):
+        bench = under_operator()
+        bench.plug()
+        bench.tap(number)
+        bench.settings["authority"] = "native"
+        bench.point.review()
+        bench.turn()
+        assert bench.state == state
+        assert bench.answer(number=number) is False
+        assert bench.state == state
+
+
+def test_an_operator_that_is_connected_ends_no_session():
+    bench = Bench().charging()
+    bench.settings["authority"] = "operator"
+    bench.point.review()
+    bench.turn()
+    assert bench.contactor.closed is True
+    bench.tap()  # one's own card asks nobody
+    assert bench.questions == []
+    assert bench.state == "finished"
+
+
+def test_access_that_becomes_open_while_a_card_is_checked_waits_for_nobody():
+    bench = under_operator()
+    bench.plug()
+    bench.tap()
+    bench.settings["authority"], bench.settings["access"] = "native", "open"
+    bench.point.review()
+    bench.turn()
+    assert bench.fields("session_started")["by"] == "open"
+    assert bench.answer() is False
+
+
+def test_the_operators_word_outlives_the_list():
+    bench = under_operator()
+    bench.plug()
+    bench.tap()
+    bench.answer()
+    bench.entries = {}
+    bench.point.review()
+    bench.turn()
+    assert bench.contactor.closed is True
+    bench.settings["authority"] = "native"
+    bench.point.review()
+    bench.turn()
+    assert bench.contactor.closed is True
+
+
+def test_a_master_pass_ends_a_session_and_starts_none():
+    bench = under_operator()
+    bench.plug()
+    bench.tap()
+    bench.answer(role="service")
+    assert bench.state == "awaiting"
+    assert bench.fields("card_refused")["verdict"] == "Invalid"
+    bench.tap()
+    bench.answer()
+    bench.pass_s(2)
     bench.tap(OTHER)
-    assert bench.fields("card_enrolled") == {"token": "deadbeefdeadbe"}
-    assert bench.state == "available"
+    assert bench.contactor.closed is True, "the session goes on meanwhile"
+    bench.answer(role="service", number=OTHER)
+    assert bench.contactor.closed is False
+    assert bench.fields("session_ended")["reason"] == "service"
+    bench = under_operator(service_may_start=True)
+    bench.plug()
+    bench.tap()
+    bench.answer(role="service")
+    assert bench.state == "charging"
+
+
+def test_a_card_that_ends_no_session_is_told_so_when_nobody_answers():
+    for offline, judged in (("deny", "Unknown"), ("list", "Accepted")):
+        bench = under_operator(offline=offline)
+        bench.entries[OTHER] = (0, 0, 0, USER)
+        bench.charging_by_operator()
+        bench.tap(OTHER)
+        bench.pass_s(11)
+        assert bench.contactor.closed is True
+        refused = bench.fields("card_refused")
+        assert (refused["verdict"], refused["judged"]) == ("ConcurrentTx", judged)
+
+
+def test_a_question_that_could_not_be_put_waits_out_its_time():
+    bench = under_operator()
+    bench.plug()
+
+    def no_memory(token, state):
+        raise MemoryError
+
+    bench.point._uplink.ask = no_memory
+    bench.tap()
+    assert bench.state == "checking"
+    assert len(bench.errors) == 1
+    assert bench.point.answer(None, Tokens().of(NUMBER), "user", 0, "Accepted") is False
+    bench.pass_s(11)
+    assert bench.state == "awaiting"
+
+
+def test_a_look_up_that_fails_after_the_wait_is_shown():
+    bench = under_operator(offline="list")
+    bench.plug()
+    bench.tap()
+    bench.point._allowlist = None
+    del bench.done[:]
+    bench.pass_s(11)
+    assert bench.state == "awaiting"
+    assert bench.done == [("overlay", "unreadable")]
+
+
+def test_a_random_number_is_nothing_to_ask_about():
+    bench = under_operator()
+    bench.plug()
+    bench.point.problem("random")
+    assert bench.questions == []
+    assert bench.fields("card_refused")["verdict"] == "RandomNumber"
+
+
+# Enrolling.
+
+
+def test_a_card_held_there_while_enrolling_is_reported_and_not_judged():
+    for settings in ({}, {"authority": "operator"}):
+        bench = Bench(**settings)
+        assert bench.point.enrol(60, 7) is None
+        bench.tap(OTHER)
+        assert bench.fields("card_enrolled") == {
+            "v": 7,
+            "token": "deadbeefdeadbe",
+            "hint": "beef",
+            "known": False,
+        }
+        assert ("overlay", "enrolled") in bench.done
+        assert bench.state == "available"
+        assert bench.questions == []
+
+
+def test_a_card_that_is_known_already_is_told_so_in_red():
+    for entry in ((0, 0, 0, USER), (0, 0, 5, USER), (0, 0, 0, USER | BLOCKED), (0, 0, 0, 3)):
+        bench = Bench({NUMBER: entry})
+        bench.point.enrol(60, 7)
+        bench.tap()
+        assert bench.fields("card_enrolled")["known"] is True
+        assert ("overlay", "refused") in bench.done
+
+
+def test_what_goes_wrong_with_cards_while_enrolling_is_told_once_of_each_kind():
+    bench = Bench()
+    bench.point.enrol(60, 7)
+    for kind in ("several", "unreadable", "several", "unreadable"):
+        bench.point.problem(kind)
+        assert bench.done[-1] in (("overlay", "unreadable"), ("record", "enrol_retry"))
+    told = [("enrol_retry", {"v": 7, "why": why}) for why in ("several", "unreadable")]
+    assert bench.events == told
+    bench.point.enrol(60, 8)
+    bench.point.problem("several")
+    assert bench.events[-1] == ("enrol_retry", {"v": 8, "why": "several"})
+    bench.tap(OTHER)
+    assert bench.fields("card_enrolled")["v"] == 8
+
+
+def test_enrolling_that_fails_names_its_order():
+    for end, why in (
+        (lambda bench: bench.pass_s(61), "time_out"),
+        (lambda bench: bench.point.happened(("cancel_enrol",)), "cancelled"),
+        (lambda bench: bench.point.problem("random"), "RandomNumber"),
+        (lambda bench: bench.point.happened(("fault", "pilot_short")), "fault"),
+        (lambda bench: bench.point.happened(("available", False)), "unavailable"),
+    ):
+        bench = Bench()
+        bench.point.enrol(60, 7)
+        end(bench)
+        assert bench.fields("enrol_failed") == {"v": 7, "why": why}
+
+
+def test_an_order_to_enrol_replaces_the_one_before_and_says_so():
+    bench = Bench()
+    bench.point.enrol(60, 7)
+    bench.point.enrol(60, 8)
+    assert bench.fields("enrol_failed") == {"v": 7, "why": "replaced"}
+    bench.tap(OTHER)
+    assert bench.fields("card_enrolled")["v"] == 8
+
+
+def test_enrolling_that_is_declined_replaces_nothing():
+    bench = Bench().charging()
+    assert bench.point.enrol(60, 7) == "enrol: not while charging"
+
+
+def test_a_vehicle_that_comes_or_leaves_while_enrolling_is_served_after_it():
+    bench = Bench()
+    bench.point.enrol(60, 7)
+    bench.plug()
+    assert bench.state == "enrolling"
+    bench.tap(OTHER)
+    assert bench.light.shown == "awaiting"
+    bench.tap()
+    assert bench.contactor.closed is True
+    bench = Bench()
+    bench.plug()
+    bench.point.enrol(60, 7)
+    bench.unplug()
+    bench.tap(OTHER)
+    assert bench.light.shown == "available"
 
 
 def test_nothing_changes_where_nothing_happens():

@@ -1,8 +1,15 @@
+from firmware.access.session import NOT_BEGUN, OVER, RUNNING, START, Session
 from firmware.commands import Commands, SwitchedOff
+from firmware.link.messages import MessageError
 from host_tests.pure.check import raises
 from host_tests.pure.place import directory
 
 TOKEN = "04a1b2c304a1b2"
+
+
+def session(token, progress):
+    holder = token and (token, 0, "user", "card")
+    return Session("", False, False, False, True, (), progress, holder, None, None, None)
 
 
 class Bench:
@@ -12,6 +19,10 @@ class Bench:
         self.events = []
         self.declines = None
         self.identified = 0
+        self.session = START
+        self.enrolments = []
+        self.answers = []
+        self.asked = None
         self.restarts = 0
         self.switched_off = SwitchedOff(path or directory() + "available")
         self.commands = Commands(self, self, self.switched_off, self.restart)
@@ -19,6 +30,16 @@ class Bench:
     def happened(self, event):
         self.events.append(event)
         return self.declines
+
+    def enrol(self, seconds, version):
+        self.enrolments.append((seconds, version))
+        return self.declines
+
+    def answer(self, n, token, role, group, word):
+        if n != self.asked:
+            return False
+        self.answers.append((token, role, group, word))
+        return True
 
     def identify(self, now_ms):
         self.identified += 1
@@ -97,13 +118,16 @@ def test_on_must_be_a_yes_or_a_no():
 
 def test_enrolling_lasts_as_long_as_told():
     bench = Bench()
-    bench.do("enrol", seconds=30)
-    bench.do("enrol")
-    bench.do("enrol", seconds=0)
-    assert bench.events == [("enrol", 30), ("enrol", 60), ("cancel_enrol",)]
+    bench.do("enrol", v=5, seconds=30)
+    bench.do("enrol", v=6)
+    assert bench.enrolments == [(30, 5), (60, 6)]
+    bench.do("enrol", v=7, seconds=0)
+    assert bench.events == [("cancel_enrol",)]
     for wrong in (-1, True, "30", 1.5, None):
-        assert bench.do("enrol", seconds=wrong).startswith("seconds: ")
-    assert len(bench.events) == 3
+        assert bench.do("enrol", v=8, seconds=wrong).startswith("seconds: ")
+    assert len(bench.enrolments) == len(bench.events) + 1 == 2
+    bench.declines = "enrol: not while charging"
+    assert bench.do("enrol", v=8, seconds=30) == bench.declines
 
 
 def test_identify_blinks():
@@ -115,14 +139,89 @@ def test_identify_blinks():
 def test_stop_ends_the_session_from_afar():
     bench = Bench()
     bench.do("stop")
-    assert bench.events == [("stop", None)]
+    bench.do("stop", reason="operator")
+    assert bench.events == [("stop", None), ("stop", "operator")]
+    for wrong in ("", "x" * 33, 5, True, ["operator"]):
+        assert bench.do("stop", reason=wrong).startswith("reason: ")
+    assert len(bench.events) == 2
+
+
+def test_a_stop_for_one_person_ends_no_other_session():
+    mine, others = b"\x04\xa1\xb2\xc3\x04\xa1\xb2", b"7654321"
+    for holder, progress, stops in (
+        (mine, RUNNING, True),
+        (mine, NOT_BEGUN, True),  # approved, and no vehicle yet
+        (others, RUNNING, False),
+        (others, NOT_BEGUN, False),
+        (None, RUNNING, False),  # an open charger's
+        (None, NOT_BEGUN, True),  # nothing: the session says so
+        (None, OVER, True),
+    ):
+        bench = Bench()
+        bench.session = session(holder, progress)
+        why = bench.do("stop", token=TOKEN)
+        assert why == (None if stops else "another session")
+        assert bench.events == ([("stop", None)] if stops else [])
+    for wrong in ("04a1", None, 5, "zz" * 7):
+        assert Bench().do("stop", token=wrong).startswith("token: ")
+
+
+def test_an_answer_goes_to_the_card_in_question():
+    bench = Bench()
+    bench.asked = 9
+    bench.commands.answer({"n": 9, "token": TOKEN, "verdict": "Accepted"})
+    bench.commands.answer(
+        {"n": 9, "token": TOKEN, "verdict": "NoCredit", "role": "service", "group": 7}
+    )
+    token = b"\x04\xa1\xb2\xc3\x04\xa1\xb2"
+    assert bench.answers == [(token, "user", 0, "Accepted"), (token, "service", 7, "NoCredit")]
+
+
+def test_an_answer_to_nothing_that_was_asked_is_refused():
+    bench = Bench()
+    error = raises(
+        MessageError, bench.commands.answer, {"n": 9, "token": TOKEN, "verdict": "Accepted"}
+    )
+    assert error.why == "answer"
+
+
+def test_wrong_types_in_an_answer_are_refused():
+    bench = Bench()
+    bench.asked = 9
+    for name, wrong in (
+        ("n", None),
+        ("n", "9"),
+        ("n", 9.0),
+        ("n", True),
+        ("token", None),
+        ("token", 5),
+        ("token", "04a1"),
+        ("token", [TOKEN]),
+        ("verdict", None),
+        ("verdict", ""),
+        ("verdict", True),
+        ("verdict", "x" * 33),
+        ("verdict", ["Accepted"]),
+        ("role", None),
+        ("role", "king"),
+        ("role", {}),
+        ("group", None),
+        ("group", -1),
+        ("group", 65_536),
+        ("group", True),
+    ):
+        body = {"n": 9, "token": TOKEN, "verdict": "Accepted"}
+        body[name] = wrong
+        error = raises(MessageError, bench.commands.answer, body)
+        assert error.why == "type", body
+    assert bench.answers == []
 
 
 def test_a_restart_ends_the_session_first_and_is_no_failure_where_there_is_none():
     bench = Bench()
     bench.declines = "stop: not while available"
     assert bench.do("restart") is None
-    assert bench.events == [("stop", "restart")]
+    assert bench.events == [("stop", "restart"), ("cancel_enrol",)]
     assert bench.restarts == 1
 
 

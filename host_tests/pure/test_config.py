@@ -55,6 +55,15 @@ def test_what_is_not_said_has_its_default():
     assert checked["wifi"] == {"ssid": "Garage", "password": "correct horse"}
 
 
+def test_the_time_server_is_a_name_an_address_or_nobody():
+    assert config.check(_good())["ntp"] == {"host": "pool.ntp.org"}
+    for host in ("", "192.168.1.1", "time.example"):
+        assert _taken("ntp.host", host) == host
+    for host in (None, 1, "time server", "a" * 254):
+        assert "ntp.host" in _refused("ntp.host", host)
+    assert "ntp.port" in _refused("ntp.port", 123)
+
+
 def test_every_default_is_in_a_checked_configuration():
     checked = config.check(_good())
     for key in config.DEFAULTS:

@@ -1,8 +1,10 @@
 import json
+from binascii import hexlify
 
 from firmware.clock import EPOCH_2024, Clock
 from firmware.downlink import Downlink
-from firmware.link.messages import Versions, sign
+from firmware.hmac_sha256 import HmacSha256
+from firmware.link.messages import MessageError, Versions, sign
 from firmware.link.topics import Topics
 from firmware.settings import Settings
 from host_tests.pure.place import directory
@@ -38,6 +40,21 @@ class Sync:
         self.objects.append((digest, payload))
 
 
+class Link:
+    """Takes `room` subscriptions, then none."""
+
+    def __init__(self):
+        self.room = 100
+        self.topics = []
+
+    def subscribe(self, topic, qos):
+        assert qos == 1
+        if len(self.topics) >= self.room:
+            return False
+        self.topics.append(topic)
+        return True
+
+
 class Bench:
     """A downlink with its files under a directory of its own; `events`: (event, fields)."""
 
@@ -49,6 +66,9 @@ class Bench:
         self.done = []
         self.reviews = 0
         self.answer = None
+        self.asked = None
+        self.answers = []
+        self.link = Link()
         self.sync = Sync()
         self.settings = Settings(self.root + "settings", json.loads, DEFAULTS)
         self.versions = Versions(self.root + "versions")
@@ -60,6 +80,7 @@ class Bench:
             self.sync,
             self.clock,
             {"stop": self.carry_out, "identify": self.fail},
+            self.judged,
             lambda event, fields: self.events.append((event, fields)),
             self.changed,
         )
@@ -67,6 +88,11 @@ class Bench:
     def carry_out(self, body):
         self.done.append(body["v"])
         return self.answer
+
+    def judged(self, body):
+        if self.asked != body.get("n"):
+            raise MessageError("answer", "no question")
+        self.answers.append(body["verdict"])
 
     def fail(self, body):
         raise OSError(28)
@@ -85,10 +111,21 @@ class Bench:
     def command(self, v=1, command="stop", exp=NOW + 60, **body):
         self.send(TOPICS.command, v, command=command, exp=exp, **body)
 
+    def subscribed(self):
+        """The topics that are subscribed to now."""
+        self.link.topics = []
+        self.downlink.subscribe(self.link)
+        return self.link.topics
+
     @property
     def causes(self):
         """(topic, why) of each message_rejected on record."""
         return [(f["topic"], f["why"]) for event, f in self.events if event == "message_rejected"]
+
+
+def signed(topic, text):
+    """Any text, signed as the portal would."""
+    return hexlify(HmacSha256(KEY).digest(topic.encode(), b"\n", text)) + b" " + text
 
 
 def test_settings_are_applied_and_reported_by_their_version():
@@ -277,10 +314,10 @@ def test_what_cannot_be_stored_changes_nothing_and_is_asked_for_again():
     assert bench.settings["access"] == "restricted"
     assert bench.done == []
     assert bench.causes == [("settings", "flash"), ("command", "flash")]
-    assert bench.downlink.missed() == ()
+    assert bench.subscribed() == []
     bench.pass_s(60)
-    assert TOPICS.settings in bench.downlink.missed()
-    assert bench.downlink.missed() == ()
+    assert TOPICS.settings in bench.subscribed()
+    assert bench.subscribed() == []
 
 
 def test_what_finds_no_memory_is_reported_and_asked_for_again():
@@ -293,7 +330,148 @@ def test_what_finds_no_memory_is_reported_and_asked_for_again():
     bench.send(TOPICS.allowlist, 1)
     assert bench.causes == [("allowlist", "memory")]
     bench.pass_s(60)
-    assert TOPICS.allowlist in bench.downlink.missed()
+    assert TOPICS.allowlist in bench.subscribed()
+
+
+def test_what_the_link_skipped_is_reported_and_asked_for_again_if_it_was_not_too_large():
+    bench = Bench()
+    bench.downlink.skipped(TOPICS.settings, 8_193)
+    bench.downlink.skipped(None, 9)
+    bench.pass_s(60)
+    assert bench.causes == [("settings", "size"), ("?", "size")]
+    assert bench.subscribed() == []
+    bench.downlink.skipped(TOPICS.settings, 8_192)
+    bench.pass_s(60)
+    assert bench.causes[2:] == [("settings", "memory")]
+    assert TOPICS.settings in bench.subscribed()
+
+
+def test_a_new_connection_subscribes_to_every_topic_the_schedules_before_the_list():
+    bench = Bench()
+    for _ in range(2):
+        bench.downlink.connected()
+        assert bench.subscribed() == [
+            TOPICS.settings,
+            TOPICS.allowlist,
+            TOPICS.command,
+            TOPICS.verdict,
+        ]
+    assert bench.subscribed() == []
+
+
+def test_what_the_link_does_not_take_now_is_subscribed_to_later():
+    bench = Bench()
+    bench.downlink.connected()
+    bench.link.room = 1
+    assert bench.subscribed() == [TOPICS.settings]
+    bench.link.room = 0
+    assert bench.subscribed() == []
+    bench.link.room = 100
+    assert bench.subscribed() == [TOPICS.allowlist, TOPICS.command, TOPICS.verdict]
+
+
+def test_what_was_missed_comes_with_the_next_connection_anyway():
+    bench = Bench("build/pure/no/such/")
+    bench.send(TOPICS.settings, 1)
+    bench.downlink.connected()
+    assert len(bench.subscribed()) == 4
+    bench.pass_s(60)
+    assert bench.subscribed() == []
+
+
+def test_the_operators_verdict_reaches_the_card_that_was_asked_about():
+    bench = Bench()
+    bench.asked = 5
+    bench.send(TOPICS.verdict, 1, n=5, verdict="Accepted")
+    assert bench.answers == ["Accepted"]
+    assert bench.events == []
+
+
+def test_a_verdict_nobody_waits_for_is_refused():
+    bench = Bench()
+    bench.send(TOPICS.verdict, 1, n=5, verdict="Accepted")
+    assert bench.answers == []
+    assert bench.causes == [("verdict", "answer")]
+
+
+def test_a_verdict_is_heard_once_and_not_kept_on_flash():
+    root = directory()
+    bench = Bench(root)
+    bench.asked = 5
+    for v in (7, 7, 6):
+        bench.send(TOPICS.verdict, v, n=5, verdict="Accepted")
+    assert bench.answers == ["Accepted"]
+    assert bench.causes == [("verdict", "version")]
+    assert Bench(root).versions.last("verdict") == 0
+
+
+def test_a_verdict_that_is_not_for_this_charger_is_refused():
+    bench = Bench()
+    bench.asked = 5
+    bench.send(TOPICS.verdict, 1, key=b"K" * 32, n=5, verdict="Accepted")
+    other = sign(
+        KEY, "tapgate/home/right/verdict", {"v": 1, "t": NOW, "n": 5, "verdict": "Accepted"}
+    )
+    bench.downlink.message(TOPICS.verdict, other)
+    assert bench.answers == []
+    assert bench.causes == [("verdict", "signature")]
+
+
+def test_whatever_a_message_holds_is_refused_with_one_word_and_changes_nothing():
+    deep = b"[" * 200 + b"]" * 200
+    bodies = (
+        (b"", "size"),
+        (b"x" * 66, "size"),
+        (b"x" * 8_193, "size"),
+        (b"x" * 200, "form"),
+        (b"0" * 64 + b' {"v":1,"t":1}', "signature"),
+    )
+    texts = (
+        (b"{}", "type"),
+        (b"[]", "type"),
+        (b"null", "type"),
+        (b"777", "type"),
+        (b'"v"', "type"),
+        (b'{"v":1', "json"),
+        (b'{"v":1,"t":1}{', "json"),
+        (b'{"v":null,"t":1}', "type"),
+        (b'{"v":1,"t":"1"}', "type"),
+        (b'{"v":0,"t":1}', "type"),
+        (b'{"v":-1,"t":1}', "type"),
+        (b'{"v":1.0,"t":1}', "type"),
+        (b'{"v":true,"t":1}', "type"),
+        (b'{"v":[1],"t":1}', "type"),
+        (b'{"v":99999999999999999999999999,"t":1}', "type"),
+        (b'{"v":1,"t":1e999}', "type"),
+        (b'{"v":1,"t":1,"x":' + deep + b"}", "nesting"),
+        (deep, "nesting"),
+    )
+    for topic in (TOPICS.settings, TOPICS.allowlist, TOPICS.command, TOPICS.verdict):
+        bench = Bench()
+        word = topic.split("/")[-1]
+        cases = bodies + tuple((signed(topic, text), why) for text, why in texts)
+        for payload, why in cases:
+            bench.pass_s(60)
+            del bench.events[:]
+            bench.downlink.message(topic, payload)
+            assert bench.causes == [(word, why)], payload[:80]
+            bench.downlink.message(topic, payload)
+            assert len(bench.events) == 1, "once a minute"
+        assert bench.downlink.rejected == 2 * len(cases)
+        assert bench.settings.version == 0
+        assert bench.sync.offered == bench.done == bench.answers == []
+
+
+def test_settings_that_were_emptied_on_the_broker_stay_in_force():
+    bench = Bench()
+    bench.send(TOPICS.settings, 7, access="open")
+    bench.downlink.message(TOPICS.settings, b"")
+    assert bench.settings["access"] == "open"
+    assert bench.causes == [("settings", "size")]
+    again = Bench(bench.root)
+    again.settings = Settings(bench.root + "settings", lambda raw: json.loads(raw[65:]), DEFAULTS)
+    assert again.settings.load() is None
+    assert again.settings["access"] == "open"
 
 
 def test_topics_that_nobody_asked_for_are_ignored():

@@ -2,6 +2,7 @@
 
 from firmware.link.framing import (
     NOTHING,
+    OBJECT_LIMIT,
     OVERSIZED,
     PACKET,
     PAYLOAD_LIMIT,
@@ -97,6 +98,41 @@ FOUND = [
 def test_packets_are_found_whatever_the_pieces():
     for at_once in (1, 2, 3, 7, 100, 4096, 1 << 30):
         assert feed(Inbox(), STREAM, at_once) == FOUND, at_once
+
+
+def test_objects_may_be_as_large_as_an_index_of_512_digests_and_nothing_else_may():
+    objects = "tapgate/home/object/"
+    for topic, size, fits in (
+        (b"tapgate/home/object/00ff", OBJECT_LIMIT, True),
+        (b"tapgate/home/object/00ff", OBJECT_LIMIT + 1, False),
+        (b"tapgate/home/c1/allowlist", PAYLOAD_LIMIT, True),
+        (b"tapgate/home/c1/allowlist", PAYLOAD_LIMIT + 1, False),
+        (b"tapgate/home/objec", OBJECT_LIMIT, False),
+        (b"o" * (TOPIC_LIMIT + 1), 9, False),
+    ):
+        for packet_id in (None, 7):
+            stream = publish(topic, b"x" * size, packet_id) + packet(0xD0)
+            for at_once in (100, 1 << 30):
+                found = feed(Inbox(objects=objects), stream, at_once)
+                assert (found[0][0] == 0x30) is fits, (topic, size)
+                assert found[0][-1] == size and found[1][0] == 0xD0
+    assert OBJECT_LIMIT == 12 + 16 * 512
+
+
+def test_a_payload_is_not_copied():
+    inbox = Inbox()
+    stream = publish(b"a", b"xyz", 5)
+    want = inbox.want()
+    want[:] = stream[:2]
+    assert inbox.got(2) == NOTHING
+    want = inbox.want()
+    want[:] = stream[2:]
+    assert inbox.got(len(want)) == PACKET
+    assert inbox.read(len(stream) - 3) == stream[:-3]
+    payload = inbox.read(3)
+    assert payload == b"xyz" and inbox.read(1) is None
+    inbox._buffer[len(stream) - 1] = 0x21
+    assert payload == b"xy!"
 
 
 def test_no_byte_of_the_next_packet_is_taken():

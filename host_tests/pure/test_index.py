@@ -21,8 +21,6 @@ def test_a_well_formed_index_gives_bits_and_cards():
 def test_the_layout_byte_by_byte():
     data = unhexlify("544749310100000000000102" + "11" * 16 + "22" * 16)
     assert index.check(data) == (1, 0x102)
-    names = index.Names(data)
-    assert names(0) == b"\x11" * 16 and names(1) == b"\x22" * 16
     assert index.header(1, 0x102) == data[:12]
 
 
@@ -30,6 +28,11 @@ def test_an_objects_name_is_the_first_half_of_its_sha_256():
     # FIPS 180-4's example: SHA-256("abc") = ba7816bf 8f01cfea 414140de 5dae2223 ...
     assert index.name_of(b"abc") == "ba7816bf8f01cfea414140de5dae2223"
     assert index.digest_of(b"abc") == unhexlify("ba7816bf8f01cfea414140de5dae2223")
+
+
+def test_the_bits_of_an_index_follow_from_the_size_of_its_digests():
+    assert [index.bits_of(16 << bits) for bits in range(10)] == list(range(10))
+    assert all(index.bits_of(size) is None for size in (0, 15, 17, 48, 16 << 10))
 
 
 def test_512_shards_are_the_most():

@@ -177,6 +177,14 @@ def test_an_overlay_ended_before_its_time_shows_the_state_at_once():
     assert rig.colour == BLUE
 
 
+def test_an_overlay_that_began_since_the_round_began_is_shown():
+    rig = _Rig()
+    rig.light.state("awaiting")
+    rig.run(1_000)
+    rig.light.overlay("refused", ticks_add(rig.now_ms, 2))
+    assert RED in rig.run(500)
+
+
 def test_a_second_overlay_takes_the_place_of_the_first():
     rig = _Rig()
     rig.overlay("refused")

@@ -40,7 +40,8 @@ HAPPENINGS = [
     ("available", False),
     ("available", True),
     ("withdrawn",),
-    ("unreadable",),
+    ("unreadable", "unreadable"),
+    ("unreadable", "several"),
 ]
 PERIOD = 1 << 30
 
@@ -78,7 +79,23 @@ class Charger:
 
     def tap_at_once(self, name, verdict=None):
         token, role, group, listed = CARDS[name]
+        if self.state == "enrolling" and token is not None:
+            return self.tell("shown", token, role is not None)
         return self.tell("tap", token, role, group, verdict or listed)
+
+    def ask(self, name, wait_s=10):
+        """A card that the operator is to judge, long enough after the last one."""
+        return self.wait(1_500).ask_at_once(name, wait_s)
+
+    def ask_at_once(self, name, wait_s=10):
+        return self.tell("ask", CARDS[name][0], None, 0, None, wait_s)
+
+    def answer(self, name, verdict=None):
+        """The operator knows the card as it stands above, or has `verdict` instead."""
+        token, role, group, known = CARDS[name]
+        if verdict is not None:
+            role, group = None, 0
+        return self.tell("answer", token, role, group, verdict or known)
 
     def wait(self, ms):
         self.now_ms = (self.now_ms + ms) % PERIOD
@@ -210,9 +227,10 @@ def test_a_phone_is_refused_as_a_random_number():
 def test_a_card_that_cannot_be_read_is_asked_to_stay_and_changes_nothing():
     for charger in (Charger(), Charger().plug(), charging_by("anna")):
         before = charger.session
-        charger.tell("unreadable")
-        assert charger.effects == (("overlay", "unreadable"),)
-        assert charger.session == before
+        for kind in ("unreadable", "several"):
+            charger.tell("unreadable", kind)
+            assert charger.effects == (("overlay", "unreadable"),)
+            assert charger.session == before
 
 
 # The vehicle.
@@ -760,38 +778,283 @@ def test_switching_on_again_during_a_fault_lets_an_open_charger_begin_anew():
     assert charger.state == "charging"
 
 
-# A card that the operator judges: no event leads there yet, and every one leads out.
+# A card that the operator judges.
 
 
-def checking():
-    charger = Charger().plug()
-    charger.session = with_field(charger.session, "awaiting", "checking")
-    return charger
+def checking(name="anna"):
+    return Charger().plug().ask(name)
 
 
-def with_field(before, old, new):
-    return session.Session(*[new if field == old else field for field in before])
+def test_a_card_is_put_to_the_operator_with_the_state_it_was_tapped_in():
+    for charger, state in (
+        (Charger(), "available"),
+        (Charger().plug(), "awaiting"),
+        (charging_by("ben").tap("ben"), "finished"),
+    ):
+        charger.ask("anna")
+        assert charger.state == "checking"
+        assert charger.effects == (("ask", b"anna", state),)
+        assert not charger.offered
 
 
-def test_checking_is_left_by_what_happens_meanwhile():
-    assert checking().unplug().state == "available"
-    assert checking().tell("access", "open").state == "charging"
-    assert checking().tell("available", False).state == "unavailable"
-    assert checking().tell("fault", "supply").state == "faulted"
+def test_an_accepted_card_charges_at_once_as_the_operators():
+    charger = checking().answer("anna")
+    assert charger.state == "charging"
+    assert charger.effects[:2] == (("offer", True), ("contactor", True))
+    assert charger.overlay() == "accepted"
+    assert charger.record("session_started") == {
+        "token": b"anna",
+        "role": "user",
+        "group": 7,
+        "by": "operator",
+    }
+    assert Charger().plug(asks=False).ask("anna").answer("anna").state == "authorised"
+    assert Charger().plug().ask("owner").answer("owner").state == "charging"
+
+
+def test_an_accepted_card_without_a_vehicle_waits_60_seconds_for_it():
+    charger = Charger().ask("anna").answer("anna")
+    assert charger.state == "preauthorised"
+    assert charger.overlay() == "accepted"
+    charger.wait(59_999).plug()
+    assert charger.record("session_started")["by"] == "operator"
+    assert Charger().ask("anna").answer("anna").wait(60_000).state == "available"
+
+
+def test_a_vehicle_that_comes_while_the_card_is_checked_charges_with_the_answer():
+    charger = Charger().ask("anna").plug()
+    assert charger.state == "checking"
+    assert charger.answer("anna").state == "charging"
+
+
+def test_a_card_that_the_operator_refuses_leads_back_with_the_verdict_as_it_came():
+    for before, state in (
+        (Charger(), "available"),
+        (Charger().plug(), "awaiting"),
+        (charging_by("ben").tap("ben"), "finished"),
+    ):
+        start = before.session
+        for verdict in ("Blocked", "Unknown", "NoCredit", "ConcurrentTx", "NotAllowedTypeEVSE"):
+            before.session = start
+            charger = before.ask("anna").answer("anna", verdict)
+            assert charger.state == state
+            assert charger.overlay() == "refused"
+            assert charger.refused_as(verdict)
+            assert charger.session.asked is None
+    assert checking().answer("anna", "Expired").overlay() == "expired"
+
+
+def test_the_operators_service_card_ends_sessions_and_starts_none():
+    charger = Charger().plug().ask("service").answer("service")
+    assert charger.state == "awaiting"
+    assert charger.refused_as("Invalid")
+    charger = charging_by("anna").ask("service").answer("service")
+    assert charger.state == "finished"
+    assert charger.record("session_ended")["reason"] == "service"
+    assert Charger().ask("service").answer("service").state == "service"
+    charger = Charger().plug().ask("service that may start").answer("service that may start")
+    assert charger.state == "charging"
+
+
+def test_no_answer_in_time_leaves_the_card_to_somebody_else():
+    for charger, state in (
+        (Charger().ask("anna", 20), "available"),
+        (Charger().plug().ask("anna", 20), "awaiting"),
+        (charging_by("ben").tap("ben").ask("anna", 20), "finished"),
+        (charging_by("ben").ask("anna", 20), "charging"),
+        (Charger().tap("ben").ask("anna", 20), "preauthorised"),
+    ):
+        assert charger.wait(19_999).session.asked is not None
+        charger.wait(1)
+        assert charger.state == state
+        assert charger.effects == (("unanswered", b"anna"),)
+        assert charger.answer("anna").effects == (), "too late"
+        assert charger.state == state
+
+
+def test_what_will_not_be_answered_need_not_be_waited_for():
+    charger = checking().tell("unanswered")
+    assert charger.state == "awaiting"
+    assert charger.effects == (("unanswered", b"anna"),)
+    assert charger.tell("unanswered").effects == ()
+
+
+def test_an_answer_about_another_card_or_about_none_does_nothing():
+    for charger in (checking("ben"), Charger().plug(), Charger(), charging_by("ben")):
+        before = charger.session
+        charger.answer("anna").answer("owner")
+        assert charger.session is before
+        assert charger.effects == ()
+
+
+def test_only_the_first_of_two_answers_counts():
+    charger = checking().answer("anna", "Blocked").answer("anna")
+    assert charger.state == "awaiting"
+    charger = checking().answer("anna").wait(2_000).answer("anna", "Blocked")
+    assert charger.state == "charging"
+    assert charger.effects == ()
+
+
+def test_checking_is_left_by_what_happens_meanwhile_and_the_answer_then_starts_nothing():
+    for event, state in (
+        (("vehicle", False, False), "available"),
+        (("access", "open"), "charging"),
+        (("available", False), "unavailable"),
+        (("fault", "supply"), "faulted"),
+    ):
+        charger = checking().tell(*event)
+        assert charger.state == state
+        assert charger.session.asked is None
+        charger.answer("anna")
+        assert charger.state == state
+        assert charger.effects == ()
+    assert checking().tell("access", "open").record("session_started")["by"] == "open"
+
+
+def test_checking_goes_on_whatever_else_happens():
+    for charger in (Charger(), Charger().plug()):
+        before = charger.ask("anna").session
+        for event in ORDERS + HAPPENINGS:
+            charger.session = before
+            if event[0] in ("available", "access") or event == ("vehicle", False, False):
+                continue
+            charger.tell(*event)
+            assert charger.state == "checking", event
+            assert charger.session.asked == before.asked
+
+
+def test_a_charger_that_opened_while_a_card_is_checked_keeps_no_vehicle_waiting():
+    charger = open_charger().ask("anna").plug()
+    assert charger.state == "charging"
+    assert charger.record("session_started")["by"] == "open"
+    assert Charger().ask("anna").tell("access", "open").state == "available"
 
 
 def test_a_card_that_comes_while_another_is_checked_is_concurrent():
-    for name in ("anna", "owner", "service"):
-        charger = checking().tap(name)
-        assert charger.refused_as("ConcurrentTx")
-        assert charger.state == "checking"
+    for name in ("ben", "owner", "service"):
+        for charger in (checking().tap(name), checking().ask(name)):
+            assert charger.refused_as("ConcurrentTx")
+            assert charger.overlay() == "refused"
+            assert charger.state == "checking"
+            assert charger.answer("anna").state == "charging"
+    charger = checking().tap("phone")
+    assert charger.refused_as("ConcurrentTx")
+    assert charger.record("card_refused")["judged"] == "RandomNumber"
 
 
-def test_checking_has_its_time_and_goes_back_to_yellow():
-    charger = Charger().plug().tell("enrol", 60)  # for its time
-    charger.session = with_field(charger.session, "enrolling", "checking")
-    assert charger.wait(59_999).state == "checking"
-    assert charger.wait(1).state == "awaiting"
+def test_the_card_that_is_checked_may_wobble():
+    charger = checking()
+    before = charger.session
+    for _ in range(2):
+        charger.ask("anna")
+        assert charger.effects == ()
+        charger.tap("anna")
+        assert charger.effects == ()
+    assert charger.session == before
+
+
+def test_the_operators_driver_stops_without_being_asked_about():
+    for charger in (
+        charging_by("anna"),
+        checking().answer("anna"),
+        Charger().plug(asks=False).tap("anna"),
+    ):
+        charger.ask("anna")
+        assert charger.state == "finished"
+        assert charger.record("session_ended")["reason"] == "card"
+        assert charger.overlay() == "accepted"
+    charger = charging_by("anna").tell("fault", "supply").ask("anna")
+    assert charger.record("session_ended")["reason"] == "card"
+    assert Charger().tap("anna").ask("anna").state == "available", "takes the approval back"
+
+
+def test_an_operators_accepted_tap_is_no_stop_within_one_and_a_half_seconds():
+    charger = checking().answer("anna").wait(1_499).ask_at_once("anna")
+    assert charger.state == "charging"
+    assert charger.effects == ()
+    assert charger.wait(1).ask_at_once("anna").state == "finished"
+
+
+def test_the_session_goes_on_while_another_card_is_asked_about():
+    for name, verdict, reason in (
+        ("anna's mate", None, "group"),
+        ("owner", None, "owner"),
+        ("service", None, "service"),
+        ("ben", None, None),
+        ("unknown", None, None),
+        ("owner", "Blocked", None),
+    ):
+        for faults in ((), ("supply",)):
+            charger = charging_by("anna")
+            for fault in faults:
+                charger.tell("fault", fault)
+            state = charger.state
+            charger.ask(name)
+            assert charger.effects == (("ask", CARDS[name][0], state),)
+            assert charger.state == state
+            charger.answer(name, verdict)
+            if reason is None:
+                assert charger.state == state
+                assert charger.refused_as("ConcurrentTx")
+            else:
+                assert charger.record("session_ended")["reason"] == reason
+                assert charger.overlay() == "accepted"
+
+
+def test_a_question_about_a_session_ends_with_it():
+    for event in (("vehicle", False, False), ("stop", None), ("withdrawn",), ("available", False)):
+        charger = charging_by("anna").ask("ben").tell(*event)
+        before = charger.session
+        assert before.asked is None
+        charger.answer("ben")
+        assert charger.session is before
+    charger = charging_by("anna").ask("ben").tap("anna")
+    assert charger.answer("ben").state == "finished"
+
+
+def test_a_preauthorisation_stands_until_the_operator_accepts_the_other_card():
+    charger = Charger().tap("anna").ask("ben")
+    assert charger.state == "preauthorised"
+    charger.answer("ben", "Blocked")
+    assert charger.refused_as("Blocked")
+    assert charger.plug().session.holder[0] == b"anna"
+    charger = Charger().tap("anna").ask("ben").answer("ben")
+    assert charger.plug().session.holder[0] == b"ben"
+    charger = Charger().tap("anna").ask("ben").plug()
+    assert charger.session.holder[0] == b"anna"
+    assert charger.answer("ben").refused_as("ConcurrentTx")
+
+
+def test_one_card_is_asked_about_at_a_time():
+    charger = charging_by("anna").ask("ben").ask("owner")
+    assert charger.refused_as("ConcurrentTx")
+    assert "judged" not in charger.record("card_refused")
+    assert charger.answer("owner").effects == ()
+    assert charger.answer("ben").refused_as("ConcurrentTx")
+    assert charger.ask("owner").answer("owner").state == "finished"
+    assert charging_by("anna").ask("ben").ask("anna").state == "finished", "one's own always"
+
+
+def test_where_nobody_is_served_the_operator_lets_service_in_alone():
+    for event in (("available", False), ("fault", "supply")):
+        charger = Charger().tell(*event)
+        state = charger.state
+        assert charger.ask("anna").state == state
+        assert charger.answer("anna").refused_as("NotAtThisTime")
+        assert charger.state == state
+        assert charger.ask("service").answer("service").state == "service"
+
+
+def test_a_card_is_registered_and_asked_of_nobody_while_enrolling():
+    charger = Charger().tell("enrol", 60).tell("shown", b"anna", False)
+    assert charger.state == "available"
+    assert "ask" not in [effect[0] for effect in charger.effects]
+
+
+def test_more_words_on_a_refusal_are_kept():
+    charger = Charger().plug().tell("tap", b"anna", None, 0, "Unknown", "nobody at home")
+    assert charger.record("card_refused")["why"] == "nobody at home"
+    assert "why" not in Charger().plug().tap("unknown").record("card_refused")
 
 
 # Faults.
@@ -938,12 +1201,19 @@ def test_a_charger_switched_off_during_a_fault_is_off_after_it():
 
 
 def test_the_next_card_is_registered_and_not_judged():
-    for name in ("anna", "owner", "unknown", "blocked", "service"):
-        charger = Charger().tell("enrol", 60)
+    for charger, state in ((Charger(), "available"), (Charger().plug(), "awaiting")):
+        charger.tell("enrol", 60)
         assert charger.state == "enrolling"
-        charger.tap(name)
+        charger.tap("unknown")
+        assert charger.state == state
+        assert charger.effects == (("overlay", "enrolled"), ("enrolled", b"nobody", False))
+
+
+def test_a_card_that_is_on_the_list_already_is_told_and_shown_red():
+    for name in ("anna", "owner", "blocked", "service"):
+        charger = Charger().tell("enrol", 60).tap(name)
         assert charger.state == "available"
-        assert charger.effects == (("overlay", "enrolled"), ("enrolled", CARDS[name][0]))
+        assert charger.effects == (("overlay", "refused"), ("enrolled", CARDS[name][0], True))
 
 
 def test_a_registered_card_that_wobbles_is_not_refused_as_unknown():
@@ -961,9 +1231,11 @@ def test_a_random_number_is_never_registered():
 
 
 def test_an_unreadable_card_may_be_tried_again_while_enrolling():
-    charger = Charger().tell("enrol", 60).tell("unreadable")
-    assert charger.state == "enrolling"
-    assert charger.tap("ben").effects[-1] == ("enrolled", b"ben")
+    for kind in ("unreadable", "several"):
+        charger = Charger().tell("enrol", 60).tell("unreadable", kind)
+        assert charger.state == "enrolling"
+        assert charger.effects == (("overlay", "unreadable"), ("enrol_retry", kind))
+        assert charger.tap("unknown").effects[-1] == ("enrolled", b"nobody", False)
 
 
 def test_enrolling_ends_by_itself_and_by_order():
@@ -984,6 +1256,7 @@ def test_enrolling_again_gives_the_time_anew_and_never_more_than_ten_minutes():
         charger.tell("enrol", 20).wait(15_000).tell("enrol", 20)
         assert charger.wait(15_000).state == "enrolling"
     charger = Charger().tell("enrol", 20).tell("enrol", 200)
+    assert charger.effects == (("enrol_failed", "replaced"),)
     assert charger.wait(199_999).state == "enrolling"
     charger = Charger().tell("enrol", 1_000_000)
     assert charger.wait(600_000).state == "available"
@@ -995,6 +1268,11 @@ def test_a_vehicle_that_waits_is_found_again_after_enrolling():
     assert charger.tap("ben").state == "awaiting"
     assert Charger().tell("enrol", 60).plug().tap("ben").state == "awaiting"
     assert Charger().plug().tell("enrol", 60).unplug().tap("ben").state == "available"
+    for end in (("cancel_enrol",), ("tap", None, None, 0, "RandomNumber")):
+        charger = Charger().tell("enrol", 60).plug().tell(*end)
+        assert charger.state == "awaiting"
+        assert charger.tap("ben").state == "charging"
+    assert Charger().tell("enrol", 60).plug().wait(60_000).state == "awaiting"
 
 
 def test_a_vehicle_that_was_plugged_in_while_enrolling_starts_when_the_mode_is_open():

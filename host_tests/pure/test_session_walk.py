@@ -4,8 +4,13 @@ Tokens stand for what they are to a session (own, same group, owner's, service, 
 times for before and after each limit, which makes the table finite.
 """
 
+import gc
+
 from firmware.access import light
 from firmware.access.session import NOT_BEGUN, RUNNING, START, Session, may_close, step
+
+# MicroPython: collected often, what is kept does not lie scattered all over the heap.
+getattr(gc, "threshold", lambda count: None)(400_000)
 
 NOW = (1 << 30) - 1_000  # so that every limit lies beyond the end of the ticks
 SETTLED = (NOW + 1_500) % (1 << 30)
@@ -23,9 +28,25 @@ TAPS = {
     "unknown": ("tap", "unknown", None, 0, "Unknown"),
     "random": ("tap", None, None, 0, "RandomNumber"),
 }
-EVENTS = list(TAPS.values())
+# Cards that the operator judges, and what it says of them.
+ASKS = {
+    "own": ("ask", "own", None, 0, None, 10),
+    "other": ("ask", "other", None, 0, None, 10),
+}
+ANSWERS = {
+    "own": ("answer", "own", "user", 7, "Accepted"),
+    "own, blocked": ("answer", "own", None, 0, "Blocked"),
+    "other": ("answer", "other", "user", 0, "Accepted"),
+    "an owner's": ("answer", "other", "owner", 0, "Accepted"),
+    "for service": ("answer", "other", "service", 0, "Invalid"),
+    "nobody asked": ("answer", "unknown", "owner", 7, "Accepted"),
+}
+EVENTS = list(TAPS.values()) + list(ASKS.values()) + list(ANSWERS.values())
 EVENTS.extend(
     (
+        ("unanswered",),
+        ("shown", "own", True),
+        ("shown", "own", False),
         ("vehicle", False, False),
         ("vehicle", True, False),
         ("vehicle", True, True),
@@ -42,7 +63,7 @@ EVENTS.extend(
         ("cancel_enrol",),
         ("selftest", True),
         ("selftest", False),
-        ("unreadable",),
+        ("unreadable", "several"),
         ("tick",),
     )
 )
@@ -57,7 +78,15 @@ STOPS = {
     "service": ("owner", "service", "service that may start"),
     None: ("owner", "service", "service that may start"),
 }
-WITHOUT_VEHICLE = ("available", "preauthorised", "enrolling", "service", "unavailable", "faulted")
+WITHOUT_VEHICLE = (
+    "available",
+    "preauthorised",
+    "checking",
+    "enrolling",
+    "service",
+    "unavailable",
+    "faulted",
+)
 RECOVERY = (
     ("vehicle", False, False),
     ("fault_cleared", "a"),
@@ -71,18 +100,24 @@ def _times(before, event):
     if event[0] == "tick" or event == ("vehicle", True, True):
         if before.settling is not None:
             times.append(SETTLED)
-        if before.deadline is not None:
+        if before.deadline is not None or before.asked is not None:
             times.append(MUCH_LATER)
     return times
 
 
 def _at_now(after):
-    """The same session with its limits counted from NOW, so that there are finitely many."""
-    fields = list(after)
-    if after.deadline is not None:
-        fields[fields.index(after.deadline)] = (NOW + 60_000) % (1 << 30)
-    if after.settling is not None:
-        fields[fields.index(after.settling)] = (SETTLED, after.settling[1])
+    """The same session with its limits counted from NOW, so that there are finitely many; and
+    fewer without what it was authorised by, of which nothing depends."""
+    *fields, holder, deadline, settling, asked = after
+    if holder is not None:
+        holder = (holder[0], holder[1], holder[2], "card")
+    if deadline is not None:
+        deadline = (NOW + 60_000) % (1 << 30)
+    if settling is not None:
+        settling = (SETTLED, settling[1])
+    if asked is not None:
+        asked = ((NOW + 10_000) % (1 << 30), asked[1])
+    fields.extend((holder, deadline, settling, asked))
     return Session(*fields)
 
 
@@ -137,7 +172,10 @@ def _check_facts(after):
     assert (after.progress == RUNNING) or after.state not in ("authorised", "charging")
     assert (after.progress != RUNNING) or after.state in ("authorised", "charging", "faulted")
     assert after.holder is None or after.progress == RUNNING or after.state == "preauthorised"
-    assert after.state != "awaiting" or not after.open, "an open charger keeps nobody waiting"
+    waits = after.state == "awaiting" or (after.state == "checking" and after.connected)
+    if waits and after.progress == NOT_BEGUN:
+        assert not after.open, "an open charger keeps nobody waiting"
+    assert after.state != "checking" or after.asked is not None, "left again, whatever happens"
     if after.state in ("preauthorised", "enrolling", "service"):
         assert after.deadline is not None, "left again, whatever happens"
 
@@ -151,9 +189,9 @@ def _check_authorisation(before, event, now_ms, after, effects):
     assert began <= 1 and ended <= 1 and not (began and ended)
     assert (before.progress == RUNNING) + began - ended == (after.progress == RUNNING)
     if after.holder is not None and after.holder != before.holder:
-        if event[0] == "tap":
+        if event[0] in ("tap", "answer"):
             assert event[4] == "Accepted" and after.holder[0] == event[1]
-            assert after.holder[3] == "card"
+            assert after.holder[3] == {"tap": "card", "answer": "operator"}[event[0]]
         else:
             assert event[0] == "authorise" and after.holder[3] == "remote"
         assert before.progress != RUNNING, "nobody takes a running session over"
@@ -174,6 +212,42 @@ def _check_unplugged(before, event, after, effects):
             assert after.state == "available"
 
 
+def _check_operator(before, event, after, effects):
+    """One question at a time; only its answer is one; whoever waits for it is told."""
+    asks = [effect[1:] for effect in effects if effect[0] == "ask"]
+    given_up = [effect[1] for effect in effects if effect[0] == "unanswered"]
+    if after.asked is not None and before.asked is None:
+        assert event[0] == "ask" and asks == [(event[1], before.state)]
+    else:
+        assert not asks
+    if before.asked is not None and after.asked is not None:
+        assert after.asked == before.asked
+    if event[0] == "answer":
+        if before.asked is None or before.asked[1] != event[1]:
+            assert after is before and effects == (), "nobody asked"
+        else:
+            assert after.asked is None
+            if before.progress == RUNNING:
+                same = before.holder is not None and (
+                    before.holder[0] == event[1] or before.holder[1] == event[3] != 0
+                )
+                may = event[2] in ("owner", "service") or (same and event[4] == "Accepted")
+                assert after.progress == RUNNING or may
+                assert after.progress != RUNNING or not may or before.settling is not None
+    assert not given_up or (given_up == [before.asked[1]] and after.asked is None)
+    if before.state == "checking" and after.state != "checking":
+        assert after.asked is None
+        answered = event[0] == "answer" and before.asked[1] == event[1]
+        assert answered or given_up or event[0] in ("vehicle", "access", "available", "fault")
+        if after.state in ("authorised", "charging", "preauthorised"):
+            assert after.open or (answered and event[4] == "Accepted")
+    if event[0] == "ask" and before.progress == RUNNING:
+        own = before.holder is not None and before.holder[0] == event[1]
+        assert own or (after.state, after.progress) == (before.state, RUNNING)
+        if own and before.settling is None and before.asked is None:
+            assert after.progress != RUNNING
+
+
 def _check_access(before, event, after):
     if event[0] == "access":
         assert after.open == (event[1] == "open")
@@ -185,6 +259,14 @@ def _check_tap(before, event, after, effects):
     if event[0] != "tap":
         return
     overlays = [effect[1] for effect in effects if effect[0] == "overlay"]
+    in_question = before.asked is not None and before.asked[1] == event[1]
+    if in_question:
+        assert after == before and effects == (), "the answer counts"
+        return
+    if before.state == "checking":
+        early = before.settling is not None and before.settling[1] == event[1]
+        assert after == before and overlays == ([] if early else ["refused"])
+        return
     name = next(name for name, tap in TAPS.items() if tap == event)
     settled = before.settling is None
     if before.progress == RUNNING:
@@ -216,9 +298,11 @@ def _check_recovery(session):
     """From everywhere back to the beginning: no trap."""
     for event in RECOVERY:
         session, _ = step(session, event, NOW)
-    session, _ = step(session, ("tick",), MUCH_LATER)
+    for _ in range(2):
+        session, _ = step(session, ("tick",), MUCH_LATER)
     assert session.state == "available"
     assert not session.faults and session.holder is None and session.progress == NOT_BEGUN
+    assert session.asked is None
 
 
 def test_the_rules_hold_in_every_state_that_can_be_reached_with_every_event():
@@ -231,6 +315,7 @@ def test_the_rules_hold_in_every_state_that_can_be_reached_with_every_event():
         _check_facts(after)
         _check_authorisation(before, event, now_ms, after, effects)
         _check_unplugged(before, event, after, effects)
+        _check_operator(before, event, after, effects)
         _check_access(before, event, after)
         _check_tap(before, event, after, effects)
         if before not in sessions:
@@ -249,5 +334,5 @@ def test_the_rules_hold_in_every_state_that_can_be_reached_with_every_event():
         transitions,
         "steps",
     )
-    assert states == set(light.STATES) - {"checking"}
+    assert states == set(light.STATES)
     assert len(pairs) == len(states) * len(EVENTS)

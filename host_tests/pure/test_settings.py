@@ -69,7 +69,12 @@ def test_a_wrong_value_changes_nothing_and_is_named():
     for name, value in (
         ("access", "closed"),
         ("access", ["open"]),
-        ("authority", "operator"),
+        ("authority", "king"),
+        ("offline", "allow"),
+        ("operator_wait_s", 0),
+        ("operator_wait_s", 61),
+        ("operator_wait_s", True),
+        ("operator_wait_s", "10"),
         ("service_may_start", 1),
         ("stop_on_withdrawal", None),
         ("resume_within_s", -1),
@@ -80,6 +85,55 @@ def test_a_wrong_value_changes_nothing_and_is_named():
         assert str(error).startswith(name + ": found "), str(error)
     assert held["access"] == "open"
     assert held.version == 1
+
+
+def test_under_an_operator_access_is_restricted_whatever_the_message_says():
+    held = settings(directory() + "settings")
+    assert held["authority"] == "native"
+    assert held["operator_wait_s"] == 10
+    held.offer(
+        *message(v=1, access="open", authority="operator", offline="list", operator_wait_s=3)
+    )
+    assert held["access"] == "restricted"
+    assert (held["authority"], held["offline"], held["operator_wait_s"]) == ("operator", "list", 3)
+    held.offer(*message(v=2, access="open"))
+    assert (held["access"], held["authority"], held["offline"]) == ("open", "native", "deny")
+
+
+ALWAYS = {"schedules": {"3": "00002760"}, "offsets": [[0, 60]], "offsets_until": 5_000_000}
+
+
+def test_schedules_hold_from_the_message_that_brings_them_and_outlive_a_restart():
+    path = directory() + "settings"
+    held = settings(path)
+    assert held.in_schedule(3, 100) is None
+    held.offer(*message(v=1, **ALWAYS))
+    assert held.in_schedule(3, 100) is True
+    assert held.in_schedule(4, 100) is None
+    again = settings(path)
+    assert again.load() is None
+    assert again.in_schedule(3, 100) is True
+    again.offer(*message(v=2))
+    assert again.in_schedule(3, 100) is None
+
+
+def test_schedules_that_are_malformed_change_nothing_and_are_named():
+    held = settings(directory() + "settings")
+    held.offer(*message(v=1, **ALWAYS))
+    for path, wrong in (
+        ("schedules: ", {"schedules": []}),
+        ("schedules.3: ", {"schedules": {"3": "0000276"}}),
+        ("schedules.3: ", {"schedules": {"3": [0, 10_080]}}),
+        ("schedules.40: ", {"schedules": {"40": ""}}),
+        ("offsets.0: ", {"offsets": [0, 60]}),
+        ("offsets_until: ", {"offsets_until": None}),
+    ):
+        body = dict(ALWAYS)
+        body.update(wrong)
+        error = raises(SettingsError, held.offer, *message(v=2, access="open", **body))
+        assert str(error).startswith(path), str(error)
+    assert held["access"] == "restricted"
+    assert held.in_schedule(3, 100) is True
 
 
 def test_an_older_message_is_refused():

@@ -22,13 +22,28 @@ def opened(flash, **more):
 def put_in_force(store, built, version=1, **more):
     """What sync.py does, without a link."""
     body, raw = built.ref(version, **more)
-    draft = store.draft(raw, ref.check(body), built.index)
+    draft = begun(store, raw, ref.check(body), built.index)
     for _ in store.prepare(draft):
         pass
-    while draft.missing:
-        i = draft.next_missing(0)
-        draft.put(i, built.shards[i])
+    for i in range(draft.total):
+        if draft.lacks(i):
+            draft.put(i, built.shards[i])
+    assert not draft.missing
     store.commit(draft)
+    store.abandon(draft)
+
+
+def begun(store, raw, applied, index):
+    return store.draft(raw, applied, store.keep_index(applied, index))
+
+
+def returned(generator):
+    """What a generator returns."""
+    try:
+        while True:
+            next(generator)
+    except StopIteration as stop:
+        return stop.value
 
 
 def renew(store, pack):
@@ -123,6 +138,8 @@ def test_what_both_lists_hold_is_not_written_again():
     built = List(cards, 4)
     put_in_force(store, built, 2)
     changed = built.shards[token(3)[0] >> 4]
+    while store.sweep():
+        pass
     assert flash.used() - before == len(changed)
     assert holds(store, built)
 
@@ -132,7 +149,7 @@ def test_a_list_of_the_wrong_number_of_cards_does_not_come_into_force():
     store = opened(filled(old))
     lying = new.index[:8] + (13).to_bytes(4, "big") + new.index[12:]
     body, raw = new.ref(2, cards=13, index=digest(lying).hex())
-    draft = store.draft(raw, ref.check(body), lying)
+    draft = begun(store, raw, ref.check(body), lying)
     list(store.prepare(draft))
     draft.put(0, new.shards[0])
     error = raises(ListError, store.commit, draft)
@@ -140,7 +157,7 @@ def test_a_list_of_the_wrong_number_of_cards_does_not_come_into_force():
     assert holds(store, old)
     # ... nor when only the ref is wrong about it
     body, raw = new.ref(2, cards=13)
-    error = raises(ListError, store.draft, raw, ref.check(body), new.index)
+    error = raises(ListError, store.keep_index, ref.check(body), new.index)
     assert str(error) == "index of 12 cards, its ref says 13"
     error = raises(ListError, store.redraft, raw, ref.check(old.ref(2, cards=13)[0]))
     assert str(error) == "index of 9 cards, its ref says 13"
@@ -150,7 +167,7 @@ def test_only_the_shard_of_that_name_and_place_counts():
     built = List(people(range(40)), 2)
     store = opened(Flash())
     body, raw = built.ref(1)
-    draft = store.draft(raw, ref.check(body), built.index)
+    draft = begun(store, raw, ref.check(body), built.index)
     list(store.prepare(draft))
     other = List(people(range(41)), 2)
     for wrong in (built.shards[1], built.shards[0] + b"\x00", b"", bytes(8_192), other.index):
@@ -160,7 +177,7 @@ def test_only_the_shard_of_that_name_and_place_counts():
     # The right name alone does not do either: this index names a shard in a place not its own.
     turned = built.index[:12] + built.index[28:44] + built.index[12:28] + built.index[44:]
     body, raw = built.ref(1, index=digest(turned).hex())
-    draft = store.draft(raw, ref.check(body), turned)
+    draft = begun(store, raw, ref.check(body), turned)
     error = raises(ObjectError, draft.put, 0, built.shards[1])
     assert str(error).startswith("entry 0 belongs in shard 1, found in 0")
 
@@ -192,14 +209,47 @@ def test_a_record_says_what_is_wrong_with_it():
     built = List(people(range(12)), 1)
     flash = filled(built)
     size = len(flash.data("list/ref"))
-    for back, why in ((38, "record of index "), (22, "record of "), (2, None)):
+    for back, why in ((6, "record of 1"), (2, None)):  # entries, then places
         flash.flip("list/ref", size - back)
         said = Store("list", verify, Files(flash)).load()
         assert said == why or (why and said and said.startswith(why)), said
         flash.flip("list/ref", size - back)
     flash.flip("list/ref", 0)
     said = Store("list", verify, Files(flash)).load()
-    assert said == "record begins b'UGR1', expected b'TGR1'"
+    assert said == "record begins b'UGR2', expected b'TGR2'"
+
+
+def test_a_damaged_index_is_nobody():
+    built = List(people(range(12)), 2)
+    flash = filled(built)
+    index = flash.data("list/i0")
+    assert index == built.index[12:]
+    for damaged in (index[:-1], index[:16], b"", None, b"\x00" + index[1:], index[:-1] + b"\x00"):
+        flash.contents["list/i0"] = [damaged]
+        if damaged is None:
+            del flash.contents["list/i0"]
+        store = Store("list", verify, Files(flash))
+        assert store.load()
+        assert store.applied is None
+        assert all(store.lookup(each) is None for each in built.cards)
+        flash.contents["list/i0"] = [index]
+    assert holds(opened(flash), built)
+
+
+def test_the_index_of_a_list_to_be_fetched_outlives_a_power_cut():
+    old, new = List(people(range(12)), 2), List(people(range(40)), 3)
+    flash = filled(old)
+    applied = ref.check(new.ref(2)[0])
+    store = opened(flash)
+    assert returned(store.kept_index(applied)) is None
+    assert store.keep_index(applied, new.index) == (1, 3)
+    store = opened(flash)
+    assert returned(store.kept_index(applied)) == (1, 3)
+    assert returned(store.kept_index(ref.check(new.ref(2, cards=41)[0]))) is None
+    assert returned(store.kept_index(ref.check(old.ref(3)[0]))) is None
+    assert holds(store, old)
+    flash.contents["list/i1"][0] += b"\x00"
+    assert returned(store.kept_index(applied)) is None
 
 
 def test_a_list_that_is_not_signed_is_nobody():
@@ -285,17 +335,16 @@ def test_the_files_that_no_list_needs_are_swept_one_at_a_time():
     flash = Flash()
     store = opened(flash)
     put_in_force(store, List(people(range(100)), 4), 1)
-    assert len(flash.contents) == PACKS + 1
+    assert len(flash.contents) == PACKS + 2
     new = List(people(range(20)), 1)
     put_in_force(store, new, 2)
-    flash.contents["list/next"] = [b"left over"]
     flash.contents["list/ref.new"] = [b"left over"]
     swept = 0
     while store.sweep():
         swept += 1
-        assert len(flash.contents) == PACKS + 3 - swept
+        assert len(flash.contents) == PACKS + 4 - swept
     assert swept == PACKS - 2 + 2
-    assert sorted(flash.contents) == ["list/00", "list/10", "list/ref"]
+    assert sorted(flash.contents) == ["list/00", "list/10", "list/i1", "list/ref"]
     assert holds(store, new) and holds(opened(flash), new)
     assert not store.sweep()
     # The files that went can come again, from their beginning.
@@ -322,13 +371,13 @@ def test_a_pack_of_which_much_is_out_of_date_is_copied_to_its_other_file():
     assert opened(flash).to_renew() == -1
     while store.sweep():
         pass
-    assert sorted(flash.contents) == ["list/01", "list/ref"]
+    assert sorted(flash.contents) == ["list/01", "list/i1", "list/ref"]
     assert flash.used() < before - 16_384
     # ... and back again to the first one
     assert renew(store, 0).missing == 0
     while store.sweep():
         pass
-    assert sorted(flash.contents) == ["list/00", "list/ref"]
+    assert sorted(flash.contents) == ["list/00", "list/i1", "list/ref"]
     assert holds(store, built) and holds(opened(flash), built)
 
 
@@ -355,7 +404,7 @@ def test_a_renewal_copies_nothing_that_is_damaged():
     assert store.to_renew() == 3
     draft = store.renewal(3)
     list(store.prepare(draft))
-    assert draft.missing == 1 and draft.next_missing(0) == 6
+    assert draft.missing == 1 and draft.lacks(6)
     draft.put(6, built.shards[6])
     store.commit(draft)
     assert store.damaged is None
@@ -369,7 +418,7 @@ def test_a_shard_left_over_counts_only_where_it_belongs():
     store = opened(flash)
     first = List(cards, 1)
     body, raw = first.ref(1)
-    draft = store.draft(raw, ref.check(body), first.index)
+    draft = begun(store, raw, ref.check(body), first.index)
     list(store.prepare(draft))
     draft.put(1, first.shards[1])
     second = List(cards, 2)
@@ -398,8 +447,8 @@ def test_room_is_kept_for_others():
     store = opened(flash)
     built = List(people(range(100)), 0)
     body, raw = built.ref(1)
-    draft = store.draft(raw, ref.check(body), built.index)
-    flash.capacity = RESERVE_BYTES + 16_384 + len(built.shards[0])
+    draft = begun(store, raw, ref.check(body), built.index)
+    flash.capacity = flash.used() + RESERVE_BYTES + 16_384 + len(built.shards[0])
     assert store.fits(draft)
     flash.capacity -= 1
     assert not store.fits(draft)
@@ -465,7 +514,7 @@ def test_a_cut_at_any_operation_of_a_renewal_changes_nothing():
             assert holds(store, built), cut_at
             while store.sweep():
                 pass
-            assert len(flash.contents) == PACKS + 1
+            assert len(flash.contents) == PACKS + 2
             assert holds(opened(flash), built), cut_at
             cut_at += 1
         assert cut_at > 8

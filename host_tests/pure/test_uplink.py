@@ -200,6 +200,53 @@ def test_events_on_their_way_go_again_over_a_new_connection():
     assert [event["n"] for event in bench.events] == [1, 1]
 
 
+def test_a_question_goes_before_everything_else_signed_and_numbered():
+    bench = Bench()
+    bench.clock.set_exactly(NOW)
+    bench.uplink.record("fault", {})
+    assert bench.uplink.ask("04a1b2c304a1b2", "awaiting") == 2
+    bench.send()
+    topic, payload, retain, qos = bench.mqtt.sent[0]
+    assert (topic, retain, qos) == (TOPICS.authorise, False, 1)
+    signed = HmacSha256(KEY).digest(TOPICS.authorise.encode(), b"\n", payload[65:])
+    assert payload[:65] == hexlify(signed) + b" "
+    assert json.loads(payload[65:]) == {
+        "n": 2,
+        "boot": 7,
+        "t": NOW,
+        "up": 0,
+        "token": "04a1b2c304a1b2",
+        "state": "awaiting",
+    }
+    bench.pass_s(5)
+    assert [sent[0] for sent in bench.mqtt.sent].count(TOPICS.authorise) == 1
+
+
+def test_a_question_that_the_link_does_not_take_yet_is_asked_as_soon_as_it_does():
+    bench = Bench()
+    bench.pass_s(1)
+    bench.mqtt.room = len(bench.mqtt.sent)
+    bench.uplink.ask("04a1b2c304a1b2", "awaiting")
+    bench.pass_s(1)
+    bench.mqtt.room += 1
+    bench.time.ms += 50
+    bench.send()
+    assert bench.mqtt.sent[-1][0] == TOPICS.authorise
+
+
+def test_a_question_is_not_asked_over_the_next_connection():
+    bench = Bench()
+    bench.mqtt.connected = False
+    assert bench.uplink.linked is False
+    bench.uplink.ask("04a1b2c304a1b2", "awaiting")
+    bench.send()
+    bench.mqtt.connected = True
+    assert bench.uplink.linked is True
+    bench.uplink.connected()
+    bench.pass_s(1)
+    assert TOPICS.authorise not in [sent[0] for sent in bench.mqtt.sent]
+
+
 def test_nothing_is_worked_out_without_a_link():
     bench = Bench()
     bench.said = None

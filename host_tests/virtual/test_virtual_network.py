@@ -118,6 +118,39 @@ def test_the_time_comes_over_the_network(bench):
     assert abs(board - time.time()) < 3
 
 
+SETTIME = CONNECT + "import ntptime; ntptime.timeout = 0.3; ntptime.settime()\n"
+
+
+def test_the_time_servers_name_needs_no_name_server_out_there(bench):
+    answer = bench.run(
+        CONNECT + "s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.settimeout(2)\n"
+        "server = address(wlan.ifconfig()[3], 53, socket.SOCK_DGRAM)\n"
+        "question = b'\\x12\\x34\\x01\\0\\0\\1' + bytes(6)\n"
+        "question += b'\\x04pool\\x03ntp\\x03org\\0\\0\\1\\0\\1'\n"
+        "s.sendto(question, server); answer = s.recv(512); print(list(answer[-4:]))"
+    )
+    assert answer == "[192, 0, 2, 123]"
+
+
+def test_the_time_server_may_be_ahead(bench):
+    bench.charger.do("time", offset_s=86_400)
+    try:
+        bench.run(SETTIME)
+        ahead = int(bench.run("print(time.time())")) + 946_684_800 - time.time()
+        assert abs(ahead - 86_400) < 3
+    finally:
+        bench.charger.do("time", offset_s=0)
+
+
+def test_a_time_server_that_is_silent_is_silent(bench):
+    bench.charger.do("ntp", up=False)
+    try:
+        assert "OSError" in bench.fails(SETTIME)
+    finally:
+        bench.charger.do("ntp", up=True)
+    bench.run(SETTIME)
+
+
 def test_a_wrong_password_or_network_is_told_apart(start):
     charger = start(
         "import network, time\nwlan = network.WLAN(network.STA_IF); wlan.active(True)\n"

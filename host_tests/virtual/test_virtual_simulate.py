@@ -9,10 +9,7 @@ import time
 
 import pytest
 
-from tools import mpy
-from tools.virtual.board_files import board_files
 from tools.virtual.client import PROJECT
-from tools.virtual.flash import open_flash
 from tools.virtual.simulate import run
 
 
@@ -145,20 +142,3 @@ def test_a_signal_ends_it_without_a_trace(number, tmp_path):
     assert process.communicate(timeout=5)[0] == b""
     assert process.returncode == 0
     assert list(temporary.iterdir()) == []
-
-
-def test_the_project_is_put_into_the_flash_and_nothing_else_is_touched(tmp_path, monkeypatch):
-    (tmp_path / "firmware").mkdir()
-    for name in ("boot.py", "main.py", "firmware/__init__.py", "firmware/app.py"):
-        (tmp_path / name).write_text(f"NAME = {name!r}\n")
-    monkeypatch.setattr(mpy, "ROOT", tmp_path)
-    for path in (tmp_path / "flash", tmp_path / "flash.img"):
-        flash = open_flash(path)
-        flash.install({"list/ref": b"kept", "firmware/app.py": b"older"})
-        files = board_files(b"{}", compiled=True)
-        flash.install(files.contents, files.obsolete)
-        assert flash.read("list/ref") == b"kept"
-        assert flash.read("config.json") == b"{}"
-        assert flash.read("main.py") == b"NAME = 'main.py'\n"
-        assert flash.read("firmware/app.mpy") and flash.read("firmware/app.py") is None
-        flash.close()

@@ -7,7 +7,10 @@ same objects at any time and for any charger.
 
 import hashlib
 import struct
+from bisect import bisect_left
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
+from itertools import pairwise
 from typing import NamedTuple
 
 from tools.portal.refusal import Refusal
@@ -18,7 +21,7 @@ LAST_MOMENT_S = EPOCH_S + 60 * LAST_MINUTE
 
 ENTRY_BYTES = 16
 SHARD_LIMIT_BYTES = 4_096
-MESSAGE_LIMIT_BYTES = 8_192  # DESIGN section 7: a charger skips anything larger
+OBJECT_LIMIT_BYTES = 8_204  # an index of 512 digests: a charger skips anything larger
 DIGEST_BYTES = 16
 
 _SHARD_HEAD = struct.Struct(">4sHH")
@@ -53,67 +56,152 @@ class AllowList(NamedTuple):
     objects: dict[str, bytes]  # name -> content; the index and its shards
 
 
+class Lists:
+    """Every charger's list. What is common is built once; a charger where some people have
+    another permission costs no more than the shards that their cards are in."""
+
+    def __init__(
+        self,
+        cards: Iterable[Card],
+        permissions: Mapping[tuple[PersonId, ChargerId], Permission],
+    ):
+        self._apart: dict[ChargerId, dict[PersonId, Permission]] = {}
+        tails: dict[PersonId, tuple[bytes, bytes] | None] = {}
+        for (person, charger), permission in permissions.items():
+            if charger is None:
+                tails[person] = _tails(permission)
+            else:
+                self._apart.setdefault(charger, {})[person] = permission
+        # Cards of those who have something of their own somewhere, with their common entries.
+        self._special: dict[PersonId, list[tuple[Card, bytes | None]]] = {
+            person: [] for people in self._apart.values() for person in people
+        }
+        entries = []
+        for card in cards:
+            tail = tails.get(card.person)
+            common = None if tail is None else _entry(card, tail)
+            if common is not None:
+                entries.append(common)
+            if card.person in self._special:
+                self._special[card.person].append((card, common))
+        self._shards = _fewest(sorted(entries))
+        self._common = _packed(self._shards)
+
+    def of(self, charger: ChargerId) -> AllowList:
+        """Every card of every person who has a permission there."""
+        shards = self._shards
+        removed: dict[int, set[bytes]] = {}
+        added: dict[int, list[bytes]] = {}
+        shift = 33 - len(shards).bit_length()
+        for person, permission in self._apart.get(charger, {}).items():
+            tails = _tails(permission)
+            for card, former in self._special[person]:
+                shard = int.from_bytes(card.token[:4], "big") >> shift
+                if former is not None:
+                    removed.setdefault(shard, set()).add(former)
+                if tails is not None:
+                    added.setdefault(shard, []).append(_entry(card, tails))
+        if not removed and not added:
+            return self._common
+        changed = list(shards)
+        for shard in removed.keys() | added.keys():
+            gone = removed.get(shard, ())
+            kept = [each for each in shards[shard] if each not in gone]
+            changed[shard] = sorted(kept + added.get(shard, []))
+        if not _are_fewest(changed):
+            return encode(each for shard in changed for each in shard)
+        return _packed(changed, shards, self._common)
+
+
+@lru_cache(maxsize=1 << 16)
+def _tails(permission: Permission) -> tuple[bytes, bytes] | None:
+    """What an entry ends with, of a card and of a blocked one; None for the role "none"."""
+    if permission.role == "none":
+        return None
+    flags = _ROLE_BITS[permission.role] | permission.schedule << _SCHEDULE_SHIFT
+    bounds = _first_minute(permission.valid_from).to_bytes(3, "big")
+    bounds += _end_minute(permission.valid_until).to_bytes(3, "big")
+    return bounds + bytes([flags]), bounds + bytes([flags | _BLOCKED])
+
+
 def build(
     charger: ChargerId,
     cards: Iterable[Card],
     permissions: Mapping[tuple[PersonId, ChargerId], Permission],
 ) -> AllowList:
-    """One charger's list: every card of every person who has a permission there."""
-    entries = []
-    for card in cards:
-        permission = permissions.get((card.person, charger))
-        if permission is None:
-            permission = permissions.get((card.person, None))
-        if permission is not None and permission.role != "none":
-            entries.append(entry(card, permission))
-    return encode(entries)
+    """One charger's list."""
+    return Lists(cards, permissions).of(charger)
 
 
 def entry(card: Card, permission: Permission) -> bytes:
-    """The 16 bytes of one card."""
-    flags = _ROLE_BITS[permission.role] | permission.schedule << _SCHEDULE_SHIFT
-    if card.blocked:
-        flags |= _BLOCKED
-    return (
-        card.token
-        + card.group.to_bytes(2, "big")
-        + _first_minute(permission.valid_from).to_bytes(3, "big")
-        + _end_minute(permission.valid_until).to_bytes(3, "big")
-        + flags.to_bytes(1, "big")
-    )
+    """The 16 bytes of one card. ValueError for the role "none", with which it is not listed."""
+    tails = _tails(permission)
+    if tails is None:
+        raise ValueError("the role 'none' has no entry")
+    return _entry(card, tails)
+
+
+def _entry(card: Card, tails: tuple[bytes, bytes]) -> bytes:
+    return card.token + card.group.to_bytes(2, "big") + tails[card.blocked]
 
 
 def encode(entries: Iterable[bytes]) -> AllowList:
     """Entries become shards and an index, with the fewest shards that are all small enough."""
-    in_order = sorted(entries)
+    return _packed(_fewest(sorted(entries)))
+
+
+def _fewest(in_order: list[bytes]) -> list[list[bytes]]:
     bits = 0
+    while len(in_order) > SHARD_ENTRIES << bits:
+        bits += 1
     while True:
-        if _INDEX_HEAD.size + (DIGEST_BYTES << bits) > MESSAGE_LIMIT_BYTES:
+        if _INDEX_HEAD.size + (DIGEST_BYTES << bits) > OBJECT_LIMIT_BYTES:
             raise Refusal(
                 f"{len(in_order)} cards are more than one charger's list can hold; remove cards "
                 "that are no longer used, or give permissions on fewer chargers"
             )
-        shards = _shards(in_order, bits)
+        firsts = (each << (32 - bits) for each in range(1, 1 << bits))
+        cuts = [bisect_left(in_order, each.to_bytes(4, "big")) for each in firsts]
+        shards = [in_order[first:end] for first, end in pairwise([0, *cuts, len(in_order)])]
         if max(map(len, shards)) <= SHARD_ENTRIES:
-            break
+            return shards
         bits += 1
+
+
+def _are_fewest(shards: list[list[bytes]]) -> bool:
+    """Whether they are all small enough, and half as many would not be."""
+    sizes = list(map(len, shards))
+    if max(sizes) > SHARD_ENTRIES:
+        return False
+    return len(sizes) == 1 or any(
+        left + right > SHARD_ENTRIES for left, right in zip(sizes[::2], sizes[1::2], strict=True)
+    )
+
+
+def _packed(
+    shards: list[list[bytes]],
+    known_shards: list[list[bytes]] | None = None,
+    known: AllowList | None = None,
+) -> AllowList:
+    """`known`: a list that is packed already, whose shards may be among these."""
     objects: dict[str, bytes] = {}
     digests = []
-    for shard in shards:
-        content = _SHARD_HEAD.pack(b"TGS1", len(shard), 0) + b"".join(shard)
-        digests.append(_digest(content))
-        objects[digests[-1].hex()] = content
-    index = _INDEX_HEAD.pack(b"TGI1", bits, len(in_order)) + b"".join(digests)
+    former = known.objects[known.digest] if known else b""
+    for number, shard in enumerate(shards):
+        if known and known_shards and shard is known_shards[number]:
+            at = _INDEX_HEAD.size + DIGEST_BYTES * number
+            digest = former[at : at + DIGEST_BYTES]
+            content = known.objects[digest.hex()]
+        else:
+            content = _SHARD_HEAD.pack(b"TGS1", len(shard), 0) + b"".join(shard)
+            digest = _digest(content)
+        digests.append(digest)
+        objects[digest.hex()] = content
+    bits, cards = len(shards).bit_length() - 1, sum(map(len, shards))
+    index = _INDEX_HEAD.pack(b"TGI1", bits, cards) + b"".join(digests)
     name = _digest(index).hex()
     objects[name] = index
-    return AllowList(name, len(in_order), objects)
-
-
-def _shards(in_order: list[bytes], bits: int) -> list[list[bytes]]:
-    shards: list[list[bytes]] = [[] for _ in range(1 << bits)]
-    for packed in in_order:
-        shards[int.from_bytes(packed[:4], "big") >> (32 - bits)].append(packed)
-    return shards
+    return AllowList(name, cards, objects)
 
 
 def _digest(content: bytes) -> bytes:

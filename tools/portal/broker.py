@@ -7,9 +7,17 @@ import secrets
 import socket
 import ssl
 import time
-from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
-from typing import Any, NamedTuple
+from collections.abc import (
+    AsyncIterator,
+    Callable,
+    Collection,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
+from contextlib import asynccontextmanager, contextmanager, suppress
+from typing import Any, NamedTuple, TypeVar
 
 import aiomqtt
 
@@ -55,12 +63,17 @@ def access(site: Installation) -> Access:
 
 
 class Link:
-    """A connection. `seen`: the newest payload of each topic that was looked at."""
+    """A connection. `seen`: the newest payload of each topic that was looked at. `shown`: the
+    broker's name for people."""
 
     def __init__(self, client: aiomqtt.Client, shown: str):
         self.seen: dict[str, bytes] = {}
+        self.watched: set[str] = set()
+        # Told of each message as it comes, where the newest of a topic is not enough.
+        self.on_message: Callable[[str, bytes], None] | None = None
+        self.on_break: Callable[[aiomqtt.MqttError], None] | None = None
         self._client = client
-        self._shown = shown
+        self.shown = shown
         self._news = asyncio.Event()
         self._broken: aiomqtt.MqttError | None = None
 
@@ -70,24 +83,38 @@ class Link:
         await self._subscribe(filters)
         await self._until(lambda: bool(enough) and self.seen.keys() >= set(enough), QUIET_S)
 
-    async def look_at(self, topics: Sequence[str]) -> None:
-        """Take in what is retained on these topics, in batches."""
+    async def look_at(self, topics: Sequence[str], expected: Collection[str]) -> None:
+        """Take in what is retained on these topics, in batches, and go on watching them.
+        `expected`: those of them on which something should lie."""
         for start in range(0, len(topics), _BATCH):
             batch = topics[start : start + _BATCH]
-            await self.look(batch, enough=batch)
+            self.watched.update(batch)
+            await self.look(batch, enough=[each for each in batch if each in expected])
 
-    async def watch(self, topics: Sequence[str]) -> None:
+    async def watch(self, topics: Iterable[str]) -> None:
         """From now on take in what is published on these topics: for `came_back`."""
-        for start in range(0, len(topics), _BATCH):
-            await self._subscribe(topics[start : start + _BATCH])
+        new = [each for each in topics if each not in self.watched]
+        for start in range(0, len(new), _BATCH):
+            batch = new[start : start + _BATCH]
+            await self._subscribe(batch)
+            self.watched.update(batch)
 
-    async def _subscribe(self, filters: Iterable[str]) -> None:
-        codes = await self._client.subscribe([(each, 1) for each in filters])
-        if any(_code(code) >= 0x80 for code in codes):
-            raise Refusal(
-                f"{self._shown}: the portal may not read under {topics.ROOT}/ there; "
-                "give its user that right"
-            )
+    async def listen(self, filters: Iterable[str], qos: int = 1) -> None:
+        """From now on take in what matches these filters. With `qos` 0 the broker keeps nothing
+        waiting for us when there is much of it."""
+        await self._subscribe(filters, qos)
+
+    async def turn_away(self, topics: Sequence[str]) -> None:
+        """Take in nothing more from there, and forget what was."""
+        for start in range(0, len(topics), _BATCH):
+            await self._client.unsubscribe(list(topics[start : start + _BATCH]))
+        for topic in topics:
+            self.watched.discard(topic)
+            self.seen.pop(topic, None)
+
+    async def _subscribe(self, filters: Iterable[str], qos: int = 1) -> None:
+        codes = await self._client.subscribe([(each, qos) for each in filters])
+        _check_granted(codes, self.shown)
 
     async def put(self, messages: Mapping[str, bytes]) -> None:
         """Publish, retained, and wait for the broker to acknowledge each one."""
@@ -106,6 +133,11 @@ class Link:
         except ExceptionGroup as errors:  # one broken link fails them all
             raise errors.exceptions[0] from None
 
+    async def send(self, topic: str, payload: bytes, retain: bool = False) -> None:
+        """Publish, unless told otherwise for who is there now, and wait for the broker to
+        acknowledge it."""
+        await self._client.publish(topic, payload, qos=1, retain=retain, timeout=ACKNOWLEDGE_S)
+
     async def came_back(self, messages: Mapping[str, bytes]) -> bool:
         """Whether the broker hands out what it has acknowledged: one that may not publish a topic
         is acknowledged all the same (MQTT 3.1.1 section 3.3.5)."""
@@ -120,12 +152,17 @@ class Link:
         """Runs beside the rest, for as long as the link lasts."""
         try:
             async for message in self._client.messages:
-                payload = message.payload
-                self.seen[str(message.topic)] = payload if isinstance(payload, bytes) else b""
+                topic = str(message.topic)
+                payload = message.payload if isinstance(message.payload, bytes) else b""
+                self.seen[topic] = payload
                 self._news.set()
+                if self.on_message:
+                    self.on_message(topic, payload)
         except aiomqtt.MqttError as error:
             self._broken = error
             self._news.set()
+            if self.on_break:
+                self.on_break(error)
 
     async def _until(self, done: Callable[[], bool], quiet_s: float) -> None:
         deadline = time.monotonic() + LOOK_S
@@ -139,23 +176,24 @@ class Link:
                 return
 
 
+class Held(aiomqtt.Client):
+    """A client whose place the broker keeps while it is away, with what came for it meanwhile.
+    Each message is the broker's until `acknowledge` is called: who is killed before that gets it
+    again (MQTT 3.1.1 section 4.4)."""
+
+    def __init__(self, *arguments: Any, **settings: Any):
+        super().__init__(*arguments, clean_session=False, **settings)
+        self._client.manual_ack_set(True)
+
+    def acknowledge(self, message: aiomqtt.Message) -> None:
+        self._client.ack(message.mid, message.qos)
+
+
 @asynccontextmanager
 async def connected(access: Access) -> AsyncIterator[Link]:
     """A link for the time of the block. Refusal, in one line, if there is none or it breaks."""
-    try:
-        context = ssl.create_default_context(cadata=access.ca) if access.tls else None
-        client = aiomqtt.Client(
-            access.host,
-            access.port,
-            username=access.user or None,
-            password=access.password or None,
-            identifier=access.client,
-            logger=_log,
-            timeout=CONNECT_S,
-            keepalive=_KEEPALIVE_S,
-            tls_context=context,
-        )
-        async with client:
+    with _explaining(access):
+        async with _client(access, access.client, aiomqtt.Client) as client:
             link = Link(client, access.shown)
             taking_in = asyncio.create_task(link.take_in())
             try:
@@ -164,6 +202,46 @@ async def connected(access: Access) -> AsyncIterator[Link]:
                 taking_in.cancel()
                 with suppress(asyncio.CancelledError):
                     await taking_in
+
+
+@asynccontextmanager
+async def held(access: Access, name: str, filters: Iterable[str]) -> AsyncIterator[Held]:
+    """A connection under a name of its own that takes in what matches `filters`. There is one of
+    each name: a second one that connects ends the first."""
+    with _explaining(access):
+        async with _client(access, name, Held) as client:
+            _check_granted(await client.subscribe([(each, 1) for each in filters]), access.shown)
+            yield client
+
+
+_Kind = TypeVar("_Kind", bound=aiomqtt.Client)
+
+
+def _client(access: Access, name: str, kind: type[_Kind]) -> _Kind:
+    return kind(
+        access.host,
+        access.port,
+        username=access.user or None,
+        password=access.password or None,
+        identifier=name,
+        logger=_log,
+        timeout=CONNECT_S,
+        keepalive=_KEEPALIVE_S,
+        tls_context=ssl.create_default_context(cadata=access.ca) if access.tls else None,
+    )
+
+
+def _check_granted(codes: Iterable[Any], shown: str) -> None:
+    if any(_code(code) >= 0x80 for code in codes):
+        raise Refusal(
+            f"{shown}: the portal may not read under {topics.ROOT}/ there; give its user that right"
+        )
+
+
+@contextmanager
+def _explaining(access: Access) -> Iterator[None]:
+    try:
+        yield
     except (aiomqtt.MqttError, OSError) as error:
         raise _explained(access, error) from error
 

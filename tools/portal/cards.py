@@ -6,7 +6,7 @@ import time
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from tools.portal import card_number, names, people
+from tools.portal import card_number, groups, names
 from tools.portal.refusal import Refusal
 from tools.portal.schema import Card, Installation, Person
 from tools.portal.token import TOKEN_BYTES, hint, token
@@ -17,27 +17,42 @@ _TOKEN = re.compile(rf"[0-9a-f]{{{2 * TOKEN_BYTES}}}")
 def add(
     session: Session, site: Installation, person: Person, number: bytes, label: str | None
 ) -> Card:
-    """Bind a card to a person. Refusal if it is bound already."""
+    """Bind a card to a person by its number. Refusal if it is bound already."""
     name = token(bytes.fromhex(site.card_key), number).hex()
-    known = session.scalars(select(Card).where(Card.token == name)).first()
+    return bind(session, person, name, hint(number), label, "number")
+
+
+def bind(
+    session: Session, person: Person, token: str, hint: str, label: str | None, added_by: str
+) -> Card:
+    """Bind a card to a person by its token, as a charger tells it. Refusal if it is bound already.
+
+    `token`, `hint`: hex. `added_by`: "number" or "scan".
+    """
+    known = session.scalars(select(Card).where(Card.token == token)).first()
     if known:
-        whose = "this person" if known.person is person else known.person.email
-        raise Refusal(
-            f"that card belongs to {whose} already; take it away with "
-            f"'tapgate card remove {known.token}' first"
-        )
+        raise Refusal(bound_already(known, "this person" if known.person is person else None))
     card = Card(
         person=person,
-        token=name,
-        hint=hint(number),
+        token=token,
+        hint=hint,
         label=names.free_text(label, "label") if label is not None else None,
         blocked=False,
         added_at=int(time.time()),
+        added_by=added_by,
     )
     session.add(card)
     session.flush()
-    people.join_cards(session, person)
+    groups.give_own(session, person)  # where there was no number for it before
     return card
+
+
+def bound_already(card: Card, whose: str | None = None) -> str:
+    """Why that card cannot be another's."""
+    return (
+        f"that card belongs to {whose or card.person.email} already; take it away with "
+        f"'tapgate card remove {card.token}' first"
+    )
 
 
 def find(session: Session, site: Installation, text: str, reading: str | None) -> Card:

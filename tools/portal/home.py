@@ -3,17 +3,11 @@
 import fcntl
 import os
 import secrets
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from tools.portal.refusal import Refusal
 
 DATABASE = "tapgate.db"
-PUBLISHING_LOCK = "publish.lock"
-LOCK_PATIENCE_S = 60
-_LOCK_POLL_S = 0.05
 
 _DIRECTORY_MODE = 0o700
 _FILE_MODE = 0o600
@@ -73,27 +67,13 @@ def write_secret(path: Path, text: str) -> None:
         raise
 
 
-@contextmanager
-def publishing(home: Path) -> Iterator[None]:
-    """One publisher at a time, so that what reaches the broker last is also the newest. The lock
-    ends with the process that holds it, however that ends."""
-    require(home)
-    descriptor = os.open(home / PUBLISHING_LOCK, os.O_RDWR | os.O_CREAT, _FILE_MODE)
-    try:
-        until = time.monotonic() + LOCK_PATIENCE_S
-        while not _taken(descriptor):
-            if time.monotonic() > until:
-                raise Refusal(
-                    f"another 'tapgate publish' has been at it for {LOCK_PATIENCE_S} s; "
-                    "wait until it is done and try again"
-                )
-            time.sleep(_LOCK_POLL_S)
-        yield
-    finally:
-        os.close(descriptor)
+def open_lock(home: Path, name: str) -> int:
+    """The file whose lock is the turn of that name."""
+    return os.open(home / f"{name}.lock", os.O_RDWR | os.O_CREAT, _FILE_MODE)
 
 
-def _taken(descriptor: int) -> bool:
+def taken(descriptor: int) -> bool:
+    """Whether the lock on that file is ours now; it ends when the file is closed."""
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

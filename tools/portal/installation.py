@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from tools.portal import database, moments, names
 from tools.portal.broker_address import BrokerAddress
 from tools.portal.refusal import WrongUsage
-from tools.portal.schema import Charger, Installation, Permission, Person, Publication
+from tools.portal.schema import Charger, Group, Installation, Permission, Person, Publication
 
 KEY_BYTES = 32
 
@@ -30,6 +30,7 @@ def set_up(
     set_broker(site, broker, ca)
     person = Person(email=names.email(owner), email_key=names.email_key(owner), added_at=now)
     person.permissions.append(Permission(role="owner", given_at=now))
+    person.group, site.last_group = Group(number=1, name=None), 1
     database.create(home, site, person)
     return site
 
@@ -68,5 +69,6 @@ def move(session: Session, address: BrokerAddress, ca: str) -> None:
 
 
 def access_of(site: Installation, charger: Charger) -> str:
-    """The mode that holds at that charger."""
-    return charger.access or site.access
+    """The mode that holds at that charger. While an operator decides, no charger is exempt from
+    asking; what was set here counts again when the operator is gone."""
+    return "restricted" if site.operator_name else charger.access or site.access

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from tools.portal import allowlist, chargers, installation
+from tools.portal import allowlist, chargers, installation, schedules, settings
 from tools.portal.allowlist import AllowList
 from tools.portal.schema import (
     Card,
@@ -32,17 +32,12 @@ class Wanted(NamedTuple):
 
 
 def wanted(session: Session, site: Installation) -> Iterator[Wanted]:
-    cards = _cards(session)
-    permissions = _permissions(session)
-    apart = {charger for _, charger in permissions if charger is not None}
-    common: AllowList | None = None
+    session.flush()
+    found = allowlist.Lists(_cards(session), _permissions(session))
+    told = schedules.told(session, installation.zone(site))
     for charger in chargers.every(session):
-        if charger.id in apart:
-            built = allowlist.build(charger.id, cards, permissions)
-        else:
-            common = common or allowlist.build(None, cards, permissions)
-            built = common
-        yield Wanted(charger, built, _ref(site, built), _settings(site, charger))
+        built = found.of(charger.id)
+        yield Wanted(charger, built, _ref(site, built), _settings(site, charger) | told)
 
 
 def _ref(site: Installation, built: AllowList) -> Body:
@@ -50,27 +45,25 @@ def _ref(site: Installation, built: AllowList) -> Body:
 
 
 def _settings(site: Installation, charger: Charger) -> Body:
-    may_start = charger.service_may_start
     return {
         "access": installation.access_of(site, charger),
         "authority": "operator" if site.operator_name else "native",
         "offline": site.operator_offline,
-        "service_may_start": site.service_may_start if may_start is None else may_start,
+        "operator_wait_s": site.operator_wait_s,
+        "service_may_start": settings.service_may_start(site, charger),
         "stop_on_withdrawal": site.stop_on_withdrawal,
         "resume_within_s": site.resume_within_s,
     }
 
 
-def _cards(session: Session) -> list[allowlist.Card]:
-    rows = session.execute(
+def _cards(session: Session) -> Iterator[allowlist.Card]:
+    rows = session.connection().execute(  # not by way of the session: half the time
         select(Card.token, Card.person_id, Group.number, Card.blocked)
         .join(Person, Person.id == Card.person_id)
         .outerjoin(Group, Group.id == Person.group_id)
     )
-    return [
-        allowlist.Card(bytes.fromhex(token), person, group or 0, blocked)
-        for token, person, group, blocked in rows
-    ]
+    for token, person, group, blocked in rows:
+        yield allowlist.Card(bytes.fromhex(token), person, group or 0, blocked)
 
 
 def _permissions(session: Session) -> Permissions:
@@ -81,22 +74,22 @@ def _permissions(session: Session) -> Permissions:
         Permission.role,
         Permission.valid_from,
         Permission.valid_until,
-        Schedule.number,
+        Permission.schedule_id,
     )
-    of_partners = (
-        select(Person.id, *columns)
-        .join(Permission, Permission.partner_id == Person.partner_id)
-        .outerjoin(Schedule, Schedule.id == Permission.schedule_id)
+    of_partners = select(Person.id, *columns).join(
+        Permission, Permission.partner_id == Person.partner_id
     )
-    own = (
-        select(Permission.person_id, *columns)
-        .where(Permission.person_id.is_not(None))
-        .outerjoin(Schedule, Schedule.id == Permission.schedule_id)
-    )
+    own = select(Permission.person_id, *columns).where(Permission.person_id.is_not(None))
+    numbers = {row.id: row.number for row in session.scalars(select(Schedule))}
     found: Permissions = {}
+    alike: dict[tuple[Any, ...], allowlist.Permission] = {}  # most are: kept once
     for rows in (of_partners, own):
-        for person, charger, role, valid_from, valid_until, schedule in session.execute(rows):
-            found[person, charger] = allowlist.Permission(
-                role, valid_from, valid_until, schedule or 0
-            )
+        for person, charger, *given in session.connection().execute(rows):
+            permission = alike.get(key := tuple(given))
+            if permission is None:
+                role, valid_from, valid_until, schedule = given
+                permission = alike[key] = allowlist.Permission(
+                    role, valid_from, valid_until, numbers[schedule] if schedule else 0
+                )
+            found[person, charger] = permission
     return found

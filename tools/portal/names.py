@@ -10,8 +10,8 @@ _EMAIL = re.compile(r"[^@\s]+@[^@\s.]+(?:\.[^@\s.]+)*")
 EMAIL_MAX_CHARACTERS = 254  # RFC 5321 section 4.5.3.1.3, less the angle brackets
 TEXT_MAX_CHARACTERS = 100
 
-# tapgate/{installation}/object/{digest} shares its level with the chargers.
-RESERVED = frozenset({"object"})
+# tapgate/{installation}/object/{digest} and …/operator/question: the same level as the chargers.
+RESERVED = frozenset({"object", "operator"})
 
 
 def slug(text: str, what: str) -> str:

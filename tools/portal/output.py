@@ -2,7 +2,8 @@
 
 import json
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -34,6 +35,12 @@ class Output:
         for line in others:
             screen.print(Text.assemble("  ", (line, "dim" if screen.is_terminal else "")))
 
+    def say(self, line: str) -> None:
+        """Something to do now, before there is an answer: beside JSON on standard error."""
+        stream = sys.stderr if self.as_json else sys.stdout
+        stream.write(f"{line}\n")
+        stream.flush()
+
     def table(self, columns: Iterable[str], rows: Iterable[Iterable[Any]], nothing: str) -> None:
         """Rows for people. A cell is text or a rich Text; None shows as a dash."""
         from rich import box
@@ -54,6 +61,28 @@ class Output:
                 )
             )
         screen.print(table if table.row_count else Text(nothing))
+
+    @contextmanager
+    def progress(self) -> Iterator[Callable[[str, int, int], None]]:
+        """A bar for what takes long: tell it what is being done, how much of it, and of how much.
+        On a terminal only, and gone at the end."""
+        if self.as_json or not sys.stderr.isatty():
+            yield lambda what, done, total: None
+            return
+        from rich.console import Console
+        from rich.progress import Progress
+
+        with Progress(console=Console(stderr=True), transient=True) as bar:
+            task = bar.add_task("")
+            yield lambda what, done, total: bar.update(
+                task, description=what, completed=done, total=total
+            )
+
+    def line(self, line: str) -> None:
+        """A remark below a table."""
+        from rich.text import Text
+
+        console().print(Text(line))
 
     def note(self, line: str) -> None:
         """Something to know beside the answer: on standard error."""

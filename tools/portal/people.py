@@ -2,15 +2,16 @@
 
 import time
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from tools.portal import names
+from tools.portal import groups, names
 from tools.portal.refusal import Refusal
-from tools.portal.schema import Card, Group, Person
+from tools.portal.schema import Partner, Person
 
 
-def add(session: Session, email: str, name: str | None) -> Person:
+def add(session: Session, email: str, name: str | None, partner: Partner | None = None) -> Person:
+    """A new person, in a group of their own."""
     address = names.email(email)
     known = _with_email(session, address)
     if known:
@@ -19,9 +20,11 @@ def add(session: Session, email: str, name: str | None) -> Person:
         email=address,
         email_key=names.email_key(address),
         name=names.free_text(name, "name") if name is not None else None,
+        partner=partner,
         added_at=int(time.time()),
     )
     session.add(person)
+    groups.give_own(session, person)
     return person
 
 
@@ -39,34 +42,11 @@ def everyone(session: Session) -> list[Person]:
 
 def remove(session: Session, person: Person) -> int:
     """Take a person away with their cards and permissions. Returns how many cards that were."""
-    cards = len(person.cards)
-    own = person.group if person.group and person.group.name is None else None
+    cards, group = len(person.cards), person.group
     session.delete(person)
     session.flush()
-    if own:
-        session.delete(own)
+    groups.drop_own(session, group)
     return cards
-
-
-def join_cards(session: Session, person: Person) -> None:
-    """Let all of a person's cards stop each other's sessions: from the second card on they need a
-    group for that, their own if they are in none (DESIGN section 3: "their own or their group's").
-    """
-    count = session.scalar(select(func.count(Card.id)).where(Card.person_id == person.id))
-    if person.group_id is None and (count or 0) > 1:
-        person.group = Group(number=_free_group_number(session))
-        session.flush()
-
-
-def _free_group_number(session: Session) -> int:
-    last = session.scalar(select(func.max(Group.number))) or 0
-    if last < 65_535:
-        return last + 1
-    taken = set(session.scalars(select(Group.number)))
-    free = next((number for number in range(1, 65_536) if number not in taken), None)
-    if free is None:
-        raise Refusal("all 65535 groups are in use; remove people who are gone")
-    return free
 
 
 def _with_email(session: Session, address: str) -> Person | None:

@@ -7,64 +7,137 @@ database that was put back from an older copy goes on above what it had given ou
 
 import asyncio
 import json
+import math
 import time
 from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from sqlalchemy import select, update
+from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
-from tools.portal import broker, database, home, installation, lists, signing, topics
+from tools.portal import broker, chargers, database, installation, lists, signing, topics
 from tools.portal.allowlist import AllowList
 from tools.portal.lists import Body
 from tools.portal.refusal import Refusal
 from tools.portal.schema import Charger, Installation, Publication, PublishedObject
 
 _RETAINED = ("settings", "allowlist")
+_BATCH = 500  # rows named in one statement
+
+
+LOCK = "publish"
+LOCK_PATIENCE_S = 60
 
 
 @dataclass
 class Plan:
     """What has to go out, and what was found to be in place."""
 
+    site: str
     objects: dict[str, bytes] = field(default_factory=dict)  # topic -> payload
     messages: dict[str, bytes] = field(default_factory=dict)
+    standing: dict[str, bytes] = field(default_factory=dict)  # all that is to lie on the broker
     chargers: list[dict] = field(default_factory=list)  # for the command's answer
+    confirmed: bool = True  # the broker was known to have all of it
+    due: float = math.inf  # when a message becomes so old that it has to be issued anew
 
 
 def publish(site_home: Path, *, everything: bool) -> Plan:
     """Bring the broker up to date, once. With `everything` all messages are issued anew."""
-    with home.publishing(site_home):
-        return asyncio.run(_publish(site_home, everything))
+    return asyncio.run(_publish(site_home, everything))
 
 
 async def _publish(site_home: Path, everything: bool) -> Plan:
     with database.reading(site_home) as session:
-        site = installation.current(session)
-        access = broker.access(site)
-        messages, objects = _known_topics(session, site)
-    async with broker.connected(access) as link:
-        filters = [topics.settings(site.name, "+"), topics.allowlist(site.name, "+")]
-        await link.look(filters, enough=messages)
-        await link.look_at(objects)
-        with database.changing(site_home) as session:
-            plan = prepare(session, link.seen, int(time.time()), everything=everything)
-        await link.watch(list(plan.objects))
-        await link.put(plan.objects)
-        await link.put(plan.messages)
-        if not await link.came_back(plan.objects | plan.messages):
-            raise Refusal(
-                f"{access.shown}: it took the messages but does not hand them out again; give the "
-                f"portal's user the right to read and write {topics.ROOT}/{site.name}/#"
-            )
+        access = broker.access(installation.current(session))
+    async with broker.connected(access) as link, turn(site_home):
+        await look(link, site_home)
+        return await bring_up_to_date(link, site_home, everything=everything)
+
+
+def turn(site_home: Path) -> AbstractAsyncContextManager[None]:
+    """One publisher at a time, so that what reaches the broker last is also the newest."""
+    return database.turn(
+        site_home,
+        LOCK,
+        LOCK_PATIENCE_S,
+        f"another 'tapgate publish' has been at it for {LOCK_PATIENCE_S} s; "
+        "wait until it is done and try again",
+    )
+
+
+async def look(link: broker.Link, site_home: Path) -> None:
+    """See what the broker holds of all that should lie there."""
+    with database.reading(site_home) as session:
+        topics_of_interest, expected = _known_topics(session, installation.current(session))
+    await link.look_at(topics_of_interest, expected)
+
+
+async def bring_up_to_date(link: broker.Link, site_home: Path, *, everything: bool = False) -> Plan:
+    """Publish what the broker lacks, as far as `link` has seen. It is our turn."""
+    plan = await asyncio.to_thread(_prepared, site_home, dict(link.seen), everything)
+    new = plan.objects | plan.messages
+    await link.watch(new)
+    await link.put(plan.objects)
+    await link.put(plan.messages)
+    if not await link.came_back(new):
+        raise Refusal(
+            f"{link.shown}: it took the messages but does not hand them out again; give the "
+            f"portal's user the right to read and write {topics.ROOT}/{plan.site}/#"
+        )
+    if not plan.confirmed:
+        await asyncio.to_thread(_confirm, site_home)
+    return plan
+
+
+async def sweep(link: broker.Link, site_home: Path, grace_s: int) -> tuple[int, float]:
+    """Take from the broker the objects that no list has needed for so long. It is our turn, and
+    the lists are up to date. Returns how many, and when the next one will be due."""
+    site, digests, due = await asyncio.to_thread(_unneeded, site_home, grace_s)
+    old = [topics.object_(site, digest) for digest in digests]
+    await link.turn_away([topic for topic in old if topic in link.watched])
+    await link.put(dict.fromkeys(old, b""))
+    if digests:  # only now: a sweep that is cut short is done again
+        await asyncio.to_thread(_forget, site_home, digests)
+    return len(digests), due
+
+
+def _prepared(site_home: Path, seen: Mapping[str, bytes], everything: bool) -> Plan:
+    with database.changing(site_home) as session:
+        return prepare(session, seen, int(time.time()), everything=everything)
+
+
+def _confirm(site_home: Path) -> None:
     with database.changing(site_home) as session:
         session.execute(
             update(Publication)
             .where(Publication.kind.in_(_RETAINED), Publication.confirmed_at.is_(None))
             .values(confirmed_at=int(time.time()))
         )
-    return plan
+
+
+def _unneeded(site_home: Path, grace_s: int) -> tuple[str, list[str], float]:
+    now, due, digests = int(time.time()), math.inf, []
+    with database.reading(site_home) as session:
+        for row in session.scalars(
+            select(PublishedObject).where(PublishedObject.unneeded_since.is_not(None))
+        ):
+            # From a time that is still to come it was the clock that was put back.
+            since = min(row.unneeded_since or 0, now)
+            if since + grace_s <= now:
+                digests.append(row.digest)
+            else:
+                due = min(due, since + grace_s)
+        return installation.current(session).name, digests, due
+
+
+def _forget(site_home: Path, digests: list[str]) -> None:
+    with database.changing(site_home) as session:
+        for start in range(0, len(digests), _BATCH):
+            batch = digests[start : start + _BATCH]
+            session.execute(delete(PublishedObject).where(PublishedObject.digest.in_(batch)))
 
 
 def prepare(
@@ -73,7 +146,7 @@ def prepare(
     """Work out what `retained`, the broker's present payloads by topic, lacks; store every new
     message. Pure but for the session."""
     site = installation.current(session)
-    plan = Plan()
+    plan = Plan(site.name)
     needed: dict[str, bytes] = {}
     for wanted in lists.wanted(session, site):
         needed |= wanted.built.objects
@@ -85,6 +158,9 @@ def prepare(
             row, payload = _issue(
                 session, wanted.charger, kind, topic, body, retained.get(topic), now, everything
             )
+            plan.standing[topic] = row.payload.encode()
+            plan.confirmed = plan.confirmed and row.confirmed_at is not None
+            plan.due = min(plan.due, _ages_at(row, body))
             if payload is not None:
                 plan.messages[topic] = payload
             answer[kind] = {"version": row.v, "published": payload is not None}
@@ -92,6 +168,7 @@ def prepare(
         plan.chargers.append(answer)
     for digest, content in needed.items():
         topic = topics.object_(site.name, digest)
+        plan.standing[topic] = content
         if retained.get(topic) != content:
             plan.objects[topic] = content
     _remember_objects(session, needed, now)
@@ -113,7 +190,8 @@ def _issue(
     content = json.dumps(body, separators=(",", ":"))
     row = session.get(Publication, topic)
     there = _version(signing.verified(key, topic, retained or b""))
-    stands = row and row.content == content and there <= row.v and not _ages(row, body, now)
+    stands = row and row.content == content and there <= row.v
+    stands = row and stands and row.t <= now < _ages_at(row, body)
     if row and stands and not everything:
         stored = row.payload.encode()
         return row, None if retained == stored else stored
@@ -124,6 +202,7 @@ def _issue(
     row.t = now
     row.content = content
     row.confirmed_at = None
+    row.waiting_since = row.waiting_since or now
     payload = signing.sign(key, topic, {"v": row.v, "t": now, **body})
     row.payload = payload.decode()
     session.flush()
@@ -135,23 +214,30 @@ def _version(body: Body | None) -> int:
     return v if isinstance(v, int) else 0
 
 
-def _ages(row: Publication, body: Body, now: int) -> bool:
+def _ages_at(row: Publication, body: Body) -> float:
     """Half-way to the age at which a charger stops trusting its list, it is issued anew."""
     max_age_s = body.get("max_age_s", 0)
-    return max_age_s > 0 and not row.t <= now < row.t + max_age_s // 2
+    return row.t + max_age_s // 2 if max_age_s > 0 else math.inf
 
 
 def _named(built: AllowList) -> Body:
     return {"digest": built.digest, "cards": built.cards}
 
 
-def _known_topics(session: Session, site: Installation) -> tuple[list[str], list[str]]:
-    """What should lie on the broker from earlier runs: messages, and objects still needed."""
-    objects = session.scalars(
+def _known_topics(session: Session, site: Installation) -> tuple[list[str], set[str]]:
+    """Where to look: for each charger's messages, and for the objects that are still needed. And
+    on which of these topics something should lie from earlier runs."""
+    published = session.scalars(select(Publication.topic).where(Publication.kind.in_(_RETAINED)))
+    digests = session.scalars(
         select(PublishedObject.digest).where(PublishedObject.unneeded_since.is_(None))
     )
-    messages = session.scalars(select(Publication.topic).where(Publication.kind.in_(_RETAINED)))
-    return list(messages), [topics.object_(site.name, digest) for digest in objects]
+    messages = [
+        topic(site.name, charger.name)
+        for charger in chargers.every(session)
+        for topic in (topics.settings, topics.allowlist)
+    ]
+    objects = [topics.object_(site.name, digest) for digest in digests]
+    return messages + objects, {*published, *objects}
 
 
 def _remember_objects(session: Session, needed: Mapping[str, bytes], now: int) -> None:

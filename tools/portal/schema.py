@@ -61,11 +61,18 @@ class Installation(Base):
     resume_within_s: Mapped[int] = mapped_column(default=14_400)
     max_age_s: Mapped[int] = mapped_column(default=2_592_000)
 
+    # The last numbers that were given away: a freed one comes round again as late as can be.
+    last_group: Mapped[int] = mapped_column(default=0)
+    last_schedule: Mapped[int] = mapped_column(default=0)
+
     # Authority: while an operator is named, that operator's platform decides.
     operator_name: Mapped[str | None] = mapped_column(String(100))
     operator_offline: Mapped[str] = mapped_column(String(4), default="deny")
     operator_key: Mapped[str | None] = mapped_column(String(64))  # hex
     operator_wait_s: Mapped[int] = mapped_column(default=10)
+    # The last `v` of a question to its platform, and of an answer that was taken.
+    operator_asked_v: Mapped[int] = mapped_column(BigInteger, default=0)
+    operator_answered_v: Mapped[int] = mapped_column(BigInteger, default=0)
 
     created_at: Mapped[int] = mapped_column(BigInteger)
 
@@ -154,6 +161,8 @@ class LookupGuess(Base):
 
 class Person(Base):
     __tablename__ = "person"
+    # A number is given once: the token for which the app starts is made from it.
+    __table_args__ = {"sqlite_autoincrement": True}  # noqa: RUF012
     id: Mapped[int] = mapped_column(primary_key=True)
     email: Mapped[str] = mapped_column(String(254))
     # Without regard to case, which makes some letters three.
@@ -245,6 +254,8 @@ class Publication(Base):
     content: Mapped[str] = mapped_column(Text)  # JSON of the body without v and t
     payload: Mapped[str] = mapped_column(Text)  # as it went out
     confirmed_at: Mapped[int | None] = mapped_column(BigInteger)  # the broker has it
+    # Since when the charger has lacked what this says; None: it has said that it holds it.
+    waiting_since: Mapped[int | None] = mapped_column(BigInteger)
 
 
 class PublishedObject(Base):

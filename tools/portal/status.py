@@ -4,17 +4,21 @@ import asyncio
 import json
 import time
 from collections.abc import Iterable, Mapping
+from datetime import tzinfo
 from pathlib import Path
 from typing import Any
 
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from tools.portal import broker, chargers, database, installation, lists, moments, topics
+from tools.portal import broker, chargers, database, installation, intake, lists, moments, topics
 from tools.portal.lists import Body, Wanted
 from tools.portal.refusal import Refusal
-from tools.portal.schema import Installation, Publication, ReportedState
+from tools.portal.schema import Charger, Event, Installation, Publication, ReportedState
 
-STATE_LIMIT_BYTES = 65_536
+_REJECT = ("topic", "why", "detail")
+_REJECTS = 5
+_SIGNED_WITHIN_S = 60
 
 
 def status(site_home: Path, charger: str | None) -> tuple[list[Body], str | None]:
@@ -35,43 +39,32 @@ def status(site_home: Path, charger: str | None) -> tuple[list[Body], str | None
     with database.changing(site_home) as session:
         site = installation.current(session)
         if said is not None:
-            _remember(session, said, int(time.time()))
+            intake.remember(session, said, int(time.time()))
         return _table(session, site, names, said), away
 
 
-async def _listen(access: broker.Access, site: str, names: Iterable[str]) -> dict[str, bytes]:
+async def _listen(access: broker.Access, site: str, names: Iterable[str]) -> dict[str, Body]:
     wanted = {topics.state(site, name): name for name in names}
     async with broker.connected(access) as link:
-        await link.look([topics.state(site, "+")], enough=wanted)
-        return {name: link.seen[topic] for topic, name in wanted.items() if topic in link.seen}
-
-
-def _remember(session: Session, said: Mapping[str, bytes], now: int) -> None:
-    for charger in chargers.every(session):
-        body = _body(said.get(charger.name))
-        if body.get("online") is not True:
-            continue  # a last will: it says nothing but that
-        row = session.get(ReportedState, charger.id)
-        if row is None:
-            row = ReportedState(charger_id=charger.id)
-            session.add(row)
-        row.seen_at, row.body = now, body
+        await link.look_at(list(wanted), expected=wanted)
+        return {name: intake.state(link.seen.get(topic)) for topic, name in wanted.items()}
 
 
 def _table(
-    session: Session, site: Installation, names: list[str], said: Mapping[str, bytes] | None
+    session: Session, site: Installation, names: list[str], said: Mapping[str, Body] | None
 ) -> list[Body]:
     rows = []
     for wanted in lists.wanted(session, site):
         name = wanted.charger.name
         if name not in names:
             continue
-        online = None if said is None else _body(said.get(name)).get("online") is True
+        online = None if said is None else said.get(name, {}).get("online") is True
         rows.append(_row(session, site, wanted, online))
     return rows
 
 
 def _row(session: Session, site: Installation, wanted: Wanted, online: bool | None) -> Body:
+    zone = installation.zone(site)
     last = session.get(ReportedState, wanted.charger.id)
     body = last.body if last else {}
     reported = body.get("allowlist")
@@ -81,23 +74,37 @@ def _row(session: Session, site: Installation, wanted: Wanted, online: bool | No
         "digest": _kind(reported, "digest", str),
         "cards": _kind(reported, "cards", int),
     }
-    published = session.get(Publication, topics.allowlist(site.name, wanted.charger.name))
+    settings, allowlist = (
+        session.get(Publication, topic(site.name, wanted.charger.name))
+        for topic in (topics.settings, topics.allowlist)
+    )
     expected = {
-        "version": published.v if published else None,
+        "version": allowlist.v if allowlist else None,
         "digest": wanted.built.digest,
         "cards": wanted.built.cards,
+        "access": wanted.settings["access"],
     }
-    access = _kind(body, "access", str)
+    published = _stands(settings, wanted.settings) and _stands(allowlist, wanted.ref)
+    behind = [row for row in (settings, allowlist) if row and not intake.holds(row, body)]
+    # A state that was stored without being compared, or lost since, has no time of its own.
+    since = min((row.waiting_since or row.t for row in behind), default=None)
+    in_step = _matches(settings, wanted.settings) and _matches(allowlist, wanted.ref) and not behind
+    signed = _signed(session, wanted.charger, zone)
     return {
         "charger": wanted.charger.name,
         "online": online,
         "state": _kind(body, "state", str),
-        "access": access,
+        "access": _kind(body, "access", str),
         "allowlist": applied,
-        "expected": {**expected, "access": wanted.settings["access"]},
-        "in_step": applied == expected and access == wanted.settings["access"],
-        "published": _is_published(session, site, wanted),
-        "seen": moments.shown(last.seen_at, installation.zone(site)) if last else None,
+        "expected": expected,
+        "in_step": in_step,
+        "published": published,
+        "behind_since": None if since is None else moments.shown(since, zone),
+        "signed": signed,
+        "doubtful": in_step and _is_doubtful(session, wanted.charger, allowlist, signed),
+        "rejected": _kind(body, "rejected", int),
+        "rejects": _rejects(session, wanted.charger, zone),
+        "seen": moments.shown(last.seen_at, zone) if last else None,
         "light": _light(body),
         "vehicle": _kind(body, "vehicle", bool),
         "reader": _kind(body, "reader", str),
@@ -105,35 +112,63 @@ def _row(session: Session, site: Installation, wanted: Wanted, online: bool | No
     }
 
 
-def _is_published(session: Session, site: Installation, wanted: Wanted) -> bool:
-    """Whether `tapgate publish` has put on the broker what is wanted now."""
-    for topic, body in (
-        (topics.settings(site.name, wanted.charger.name), wanted.settings),
-        (topics.allowlist(site.name, wanted.charger.name), wanted.ref),
-    ):
-        row = session.get(Publication, topic)
-        if row is None or row.confirmed_at is None or json.loads(row.content) != body:
-            return False
-    return True
+def _matches(row: Publication | None, body: Body) -> bool:
+    return row is not None and json.loads(row.content) == body
 
 
-# A state message is not signed: anybody on the broker may have written it. So it is nothing unless
-# it is what a charger says, and no text in it moves a terminal's cursor.
+def _stands(row: Publication | None, body: Body) -> bool:
+    """Whether the broker has been given what is wanted now."""
+    return _matches(row, body) and row is not None and row.confirmed_at is not None
 
 
-def _body(payload: bytes | None) -> Body:
-    """A state message, or nothing if it is not one."""
-    if payload is None or len(payload) > STATE_LIMIT_BYTES:
-        return {}
-    try:
-        found = json.loads(payload, parse_constant=_refuse)
-    except (ValueError, RecursionError):
-        return {}
-    return found if isinstance(found, dict) else {}
+def _signed(session: Session, charger: Charger, zone: tzinfo) -> Body | None:
+    """The list that the charger last reported as applied, under its signature; None where 'tapgate
+    serve' has taken in no such event."""
+    event = _last(session, charger, "list_applied", 1)
+    if not event:
+        return None
+    body = event[0].body
+    return {
+        "version": _kind(body, "v", int),
+        "digest": _kind(body, "digest", str),
+        "cards": _kind(body, "cards", int),
+        "time": _when(event[0], zone),
+    }
 
 
-def _refuse(constant: str) -> None:
-    raise ValueError(f"{constant} is no JSON")
+def _is_doubtful(
+    session: Session, charger: Charger, row: Publication | None, signed: Body | None
+) -> bool:
+    """The state, which anybody could have written, says that the list is there; the charger has
+    signed for other events since, but not for this."""
+    if row is None or signed is None or signed["version"] == row.v:
+        return False
+    newest = session.scalar(
+        select(func.max(Event.received_at)).where(Event.charger_id == charger.id)
+    )
+    return (newest or 0) > row.t + _SIGNED_WITHIN_S
+
+
+def _rejects(session: Session, charger: Charger, zone: tzinfo) -> list[Body]:
+    """The messages that the charger last refused, newest first, as far as it has reported them."""
+    return [
+        {**{key: _kind(event.body, key, str) for key in _REJECT}, "time": _when(event, zone)}
+        for event in _last(session, charger, "message_rejected", _REJECTS)
+    ]
+
+
+def _last(session: Session, charger: Charger, name: str, most: int) -> list[Event]:
+    newest = select(Event).where(Event.charger_id == charger.id, Event.event == name)
+    return list(session.scalars(newest.order_by(Event.id.desc()).limit(most)))
+
+
+def _when(event: Event, zone: tzinfo) -> str:
+    """When it came in: the portal's own clock, whatever the charger's says."""
+    return moments.shown(event.received_at, zone)
+
+
+# A state message is not signed: anybody on the broker may have written it. So no text in it moves a
+# terminal's cursor, and nothing counts that is of another kind than it should be.
 
 
 def _light(body: Body) -> Body | None:

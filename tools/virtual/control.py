@@ -18,6 +18,7 @@ LINE_BYTES = 65_536
 _UNREAD_BYTES = 4_000_000  # a client that never reads is let go
 _MS_MAX = 86_400_000
 _WH_MAX = 1_000_000
+_AHEAD_S_MAX = 10 * 366 * 86_400
 PULSE_MS = GAP_MS = 8.0  # S0 says 30 ms and more; shortened for everyone's patience
 
 
@@ -42,6 +43,8 @@ class Control:
             "energy": self._energy,
             "link": self._link,
             "dns": self._dns,
+            "ntp": self._ntp,
+            "time": self._time,
             "power": self._power_cut,
             "status": self._status,
         }
@@ -183,6 +186,17 @@ class Control:
         answers = given.flag("up")
         given.done()
         self._world.relays.dns_answers = answers
+
+    async def _ntp(self, given: _Arguments) -> None:
+        answers = given.flag("up")
+        given.done()
+        self._world.relays.ntp_answers = answers
+
+    async def _time(self, given: _Arguments) -> None:
+        """What the time server says, to whoever asks from now on."""
+        ahead_s = given.number("offset_s", None, 0, _AHEAD_S_MAX)
+        given.done()
+        self._world.relays.time_ahead_s = ahead_s
 
     async def _power_cut(self, given: _Arguments) -> None:
         off_ms = given.number("off_ms", 500, 0, _MS_MAX)

@@ -7,14 +7,16 @@ can be cut at any one of them.
 
 from __future__ import annotations
 
-import contextlib
 import fcntl
 import json
 import os
-from collections.abc import Callable, Iterable
+import shutil
+from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 
 from littlefs import LittleFS
+
+from tools.romfs import PARTITION_BYTES
 
 BLOCK_BYTES = 4096
 BLOCKS = 512
@@ -53,10 +55,8 @@ class DirectoryFlash(_Locked):
     def facts(self) -> dict:
         return {"kind": "directory", "root": str(self.path.resolve())}
 
-    def install(self, files: dict[str, bytes], obsolete: Iterable[str] = ()) -> None:
-        """Put files there, touching only what differs, and take away what is obsolete."""
-        for name in obsolete:
-            (self.path / name).unlink(missing_ok=True)
+    def install(self, files: dict[str, bytes]) -> None:
+        """Put files there, touching only what differs."""
         for name, content in files.items():
             target = self.path / name
             if target.is_file() and target.read_bytes() == content:
@@ -67,6 +67,16 @@ class DirectoryFlash(_Locked):
     def read(self, name: str) -> bytes | None:
         target = self.path / name
         return target.read_bytes() if target.is_file() else None
+
+    def files(self, folder: str) -> dict[str, bytes]:
+        """Everything below a folder, by the name it has on the board."""
+        found = (path for path in sorted((self.path / folder).rglob("*")) if path.is_file())
+        return {path.relative_to(self.path).as_posix(): path.read_bytes() for path in found}
+
+    def remove(self, folder: str) -> None:
+        """Take a folder away, with all that is in it, if there is one."""
+        if (self.path / folder).is_dir():
+            shutil.rmtree(self.path / folder)
 
     def rename(self, old: str, new: str) -> None:
         os.replace(self._inside(old), self._inside(new))
@@ -139,11 +149,8 @@ class ImageFlash(_Locked):
         self.erases += 1
         os.pwrite(self._file, (b"\xff" * BLOCK_BYTES)[:reaching], block * BLOCK_BYTES)
 
-    def install(self, files: dict[str, bytes], obsolete: Iterable[str] = ()) -> None:
+    def install(self, files: dict[str, bytes]) -> None:
         with _mounted(self.path, self.blocks) as fs:
-            for name in obsolete:
-                with contextlib.suppress(FileNotFoundError):
-                    fs.remove(name)
             for name, content in files.items():
                 if _content(fs, name) == content:
                     continue
@@ -156,6 +163,18 @@ class ImageFlash(_Locked):
     def read(self, name: str) -> bytes | None:
         with _mounted(self.path, self.blocks) as fs:
             return _content(fs, name)
+
+    def files(self, folder: str) -> dict[str, bytes]:
+        with _mounted(self.path, self.blocks) as fs:
+            names = [f"{at}/{name}" for at, _, names in _walk(fs, folder) for name in names]
+            return {name: _content(fs, name) or b"" for name in names}
+
+    def remove(self, folder: str) -> None:
+        with _mounted(self.path, self.blocks) as fs:
+            for at, _, names in list(_walk(fs, folder))[::-1]:
+                for name in names:
+                    fs.remove(f"{at}/{name}")
+                fs.rmdir(at)
 
 
 Flash = DirectoryFlash | ImageFlash
@@ -179,7 +198,6 @@ def _file_system(blocks: int, mount: bool = False) -> LittleFS:
         cache_size=4 * _PROGRAM_BYTES,
         lookahead_size=_LOOKAHEAD_BYTES,
         block_cycles=100,
-        disk_version=0x00020000,
         mount=mount,
     )
 
@@ -223,6 +241,37 @@ def _content(fs: LittleFS, name: str) -> bytes | None:
             return bytes(source.read())
     except FileNotFoundError:
         return None
+
+
+def _walk(fs: LittleFS, folder: str):
+    """As os.walk, the outer folders first; nothing if there is no such folder at the top."""
+    return fs.walk(folder) if folder in fs.listdir(".") else iter(())
+
+
+class Rom:
+    """The ROM partition, in a file beside the flash: what is erased reads FF, as in the flash."""
+
+    def __init__(self, path: Path):
+        self.path = path
+
+    @property
+    def blank(self) -> bool:
+        return not self.path.exists()
+
+    def facts(self) -> dict:
+        return {"path": "" if self.blank else str(self.path.resolve()), "bytes": PARTITION_BYTES}
+
+    def install(self, image: bytes) -> None:
+        content = image.ljust(PARTITION_BYTES, b"\xff")
+        if self.blank or self.path.read_bytes() != content:
+            self.path.write_bytes(content)
+
+    def write(self, offset: int, data: bytes) -> None:
+        if self.blank:
+            self.install(b"")
+        with self.path.open("r+b") as partition:
+            partition.seek(offset)
+            partition.write(data)
 
 
 class Nvs:

@@ -3,6 +3,10 @@
 Each address that the board asks for becomes a port on 127.0.0.1 from which bytes are carried to the
 real host. While the link is down nothing is carried and nothing is closed: connections are half
 open, as they are on the air. When the board loses power its peers are not told either.
+
+Names and the time are answered here: whatever address is asked on UDP port 53 is a name server, on
+123 a time server with this computer's time, or later. The time server's name leads to
+`TIME_ADDRESS`, without a question to anybody.
 """
 
 from __future__ import annotations
@@ -21,6 +25,7 @@ STAT_NO_AP_FOUND, STAT_WRONG_PASSWORD = 201, 202
 JOIN_MS = 120  # association and DHCP; seconds on the air, shortened for everyone's patience
 RSSI_DBM = -58
 IFCONFIG = ("192.168.4.20", "255.255.255.0", "192.168.4.1", "192.168.4.1")
+TIME_ADDRESS = "192.0.2.123"  # RFC 5737: an address that nobody has
 _CHUNK = 16_384
 _HUNG_AT_MOST = 64  # peers of lives gone by that are kept hanging
 _NTP_EPOCH = 2_208_988_800  # 1900 to 1970, seconds
@@ -79,10 +84,16 @@ class Wifi:
 
 
 class Relays:
-    """Runs in the event loop; `address` may be called from any thread."""
+    """Runs in the event loop; `address` may be called from any thread. `time_host`: the name under
+    which the board knows its time server.
 
-    def __init__(self, loop: asyncio.AbstractEventLoop):
+    `time_ahead_s`: how far the time server is ahead of this computer. `dns_answers`, `ntp_answers`:
+    whether there is an answer at all.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, time_host: str = ""):
         self._loop = loop
+        self._time_host = time_host.rstrip(".").lower()
         self._ports: dict[tuple[str, int, bool], int] = {}
         self._listeners: list[asyncio.AbstractServer | asyncio.DatagramTransport] = []
         self._flows: set[_Flow] = set()
@@ -90,7 +101,8 @@ class Relays:
         self._tasks: set[asyncio.Task] = set()
         self.carrying = asyncio.Event()
         self.carrying.set()
-        self.dns_answers = True
+        self.dns_answers = self.ntp_answers = True
+        self.time_ahead_s = 0.0
 
     def address(self, host: str, port: int, datagrams: bool) -> int:
         """The local port that stands for host:port."""
@@ -111,10 +123,15 @@ class Relays:
         """Whether the board's own blocking look-up would find that name now. Takes its time."""
         if not (self.carrying.is_set() and self.dns_answers):
             return False
+        if self._tells_time(host):
+            return True
         try:
             return bool(socket.getaddrinfo(host, None, socket.AF_INET))
         except OSError:
             return False
+
+    def _tells_time(self, name: str) -> bool:
+        return bool(self._time_host) and name.rstrip(".").lower() == self._time_host
 
     def link(self, up: bool) -> None:
         if up:
@@ -203,6 +220,8 @@ class Relays:
         return await answer_dns(query, self._look_up) if self.dns_answers else None
 
     async def _look_up(self, name: str) -> str | None:
+        if self._tells_time(name):
+            return TIME_ADDRESS
         try:
             found = await self._loop.getaddrinfo(name, None, family=socket.AF_INET)
         except OSError:
@@ -210,7 +229,7 @@ class Relays:
         return str(found[0][4][0])
 
     async def _ntp(self, query: bytes) -> bytes | None:
-        return answer_ntp(query, time.time())
+        return answer_ntp(query, time.time() + self.time_ahead_s) if self.ntp_answers else None
 
     async def _elsewhere(self, query: bytes, target: tuple[str, int]) -> bytes | None:
         sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -292,6 +311,7 @@ def answer_ntp(query: bytes, unix_s: float) -> bytes | None:
     if len(query) < 48 or query[0] & 7 != 3:
         return None
     seconds = int(unix_s)
-    stamp = struct.pack("!II", seconds + _NTP_EPOCH, int((unix_s - seconds) * (1 << 32)))
+    since_1900 = (seconds + _NTP_EPOCH) % (1 << 32)  # counts anew in 2036
+    stamp = struct.pack("!II", since_1900, int((unix_s - seconds) * (1 << 32)))
     head = bytes(((query[0] & 0x38) | 4, 2, 6, 0xEC)) + bytes(8) + b"LOCL"
     return head + stamp + query[40:48] + stamp + stamp

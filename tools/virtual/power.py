@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from tools.romfs import PARTITION_BYTES
 from tools.virtual.board import wire
 from tools.virtual.flash import ImageFlash
 from tools.virtual.requests import Requests
@@ -28,7 +29,7 @@ from tools.virtual.world import World
 BOARD_DIR = Path(__file__).with_name("board")
 INTERPRETER = Path(__file__).with_name("interpreter.py")
 HEAP_BYTES = 2 * 110 * 1024  # an ESP32's 110 KB, with objects twice the size
-HARDWARE_BYTES = 300 * 1024  # room for the stand-ins beside the firmware's heap
+HARDWARE_BYTES = 300 * 1024 + PARTITION_BYTES  # room for the stand-ins beside the firmware's heap
 PANIC_MS = 300  # a chip that crashes prints its panic and starts again
 HEAP_ANSWER_S = 2.0
 
@@ -161,6 +162,7 @@ class Life:
             "heap": program.heap_bytes,
             "path": str(program.path) if program.path else "",
             "program": str(program.main) if program.main else "",
+            "rom": world.rom.facts(),
             "raw": power.console.raw and self._cause == SOFT,
             "repl": power.console.repl,
             "rtc_s": world.rtc.seconds(),

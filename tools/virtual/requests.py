@@ -69,6 +69,7 @@ class Requests:
             "net.address": self._address,
             "flash.rename": self._rename,
             "flash.statvfs": self._statvfs,
+            "rom.write": lambda offset, data: world.rom.write(offset, bytes.fromhex(data)),
         }
         self.on_end: Callable[[], None] = lambda: None
         self.thread = threading.Thread(target=self._run, name="requests", daemon=True)

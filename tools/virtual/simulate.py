@@ -11,11 +11,11 @@ import tempfile
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-from tools import mpy
-from tools.virtual.board_files import board_files, mpy_version_matches
+from tools import mpy, romfs
+from tools.virtual.board_files import install, runs_in_place
 from tools.virtual.console import StandardOutput, say
 from tools.virtual.control import Control
-from tools.virtual.flash import Flash, FlashError, Nvs, open_flash
+from tools.virtual.flash import Flash, FlashError, Nvs, Rom, open_flash
 from tools.virtual.power import HEAP_BYTES, Power, PowerError, Program, find_micropython
 from tools.virtual.serial import SerialLine
 from tools.virtual.wiring import ConfigFileError, read_config, wiring
@@ -27,6 +27,16 @@ _HEAP_KB = range(16, 65_537)
 
 class SimulateError(Exception):
     """The simulator cannot start; one line."""
+
+
+_ERRORS = (
+    SimulateError,
+    FlashError,
+    ConfigFileError,
+    PowerError,
+    mpy.CompileError,
+    romfs.ImageError,
+)
 
 
 def run(
@@ -48,7 +58,7 @@ def run(
     """
     try:
         return asyncio.run(_simulate(config, flash, control, serial, main, path, heap, stdin))
-    except (SimulateError, FlashError, ConfigFileError, PowerError, mpy.CompileError) as error:
+    except _ERRORS as error:
         print(f"tapgate simulate: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
@@ -73,16 +83,18 @@ async def _simulate(
     program = _program(main, path, heap)
     given = read_config(Path(config)) if config else None
     micropython = find_micropython()
-    compiled = "MICROPYTHON" not in os.environ or mpy_version_matches(micropython)
+    in_place = "MICROPYTHON" not in os.environ or runs_in_place(micropython)
     if flash is None and main is None:
         raise SimulateError("--flash is missing: a directory or an .img file")
     async with contextlib.AsyncExitStack() as stack:
         chips = stack.enter_context(_flash(flash))
+        rom = stack.enter_context(_rom(flash))
         if given is not None:
-            files = board_files(given, compiled)
-            chips.install(files.contents, files.obsolete)
+            install(given, chips, rom, in_place)
+        elif rom.blank and main is None and in_place:
+            rom.install(mpy.image())
         wired = wiring(given if given is not None else chips.read("config.json"))
-        world = World(wired, chips, _nvs(flash), loop, lambda event: control.push(event))
+        world = World(wired, chips, rom, _nvs(flash), loop, lambda event: control.push(event))
         console = SerialLine(loop) if serial else StandardOutput(loop)
         stack.callback(console.close)
 
@@ -154,11 +166,25 @@ def _flash(given: str | os.PathLike[str] | None):
         yield chips
 
 
+@contextlib.contextmanager
+def _rom(flash: str | os.PathLike[str] | None):
+    with contextlib.ExitStack() as stack:
+        if flash is None:
+            flash = Path(
+                stack.enter_context(tempfile.TemporaryDirectory(prefix="tapgate-rom-")), "x"
+            )
+        yield Rom(_beside(flash, ".rom"))
+
+
 def _nvs(flash: str | os.PathLike[str] | None) -> Nvs:
     if flash is None:
         return Nvs(None)
+    return Nvs(_beside(flash, ".nvs"))
+
+
+def _beside(flash: str | os.PathLike[str], suffix: str) -> Path:
     place = Path(flash)
-    return Nvs(place.with_name(place.name + ".nvs"))
+    return place.with_name(place.name + suffix)
 
 
 @contextlib.asynccontextmanager

@@ -43,6 +43,7 @@ class Wiring:
     ssid: str = ""
     password: str = ""
     name: str = "virtual"
+    time_host: str = DEFAULTS["ntp"]["host"]
 
     def pin(self, name: str) -> int:
         """A pin that cannot be left out."""
@@ -87,6 +88,11 @@ def wiring(config: bytes | None) -> Wiring:
         wired.pulses_per_kwh = pulses
     wifi = _section(given, "wifi")
     wired.ssid, wired.password = str(wifi.get("ssid", "")), str(wifi.get("password", ""))
+    host = _section(given, "ntp").get("host")
+    if isinstance(host, str):
+        wired.time_host = host
+    if wired.time_host == _section(given, "broker").get("host"):
+        wired.time_host = ""  # a name that leads somewhere already
     wired.name = f"{given.get('installation', '')}/{given.get('charger', 'virtual')}"
     return wired
 

@@ -16,7 +16,7 @@ from typing import Any
 from tools.virtual.board import wire
 from tools.virtual.contactor import Contactor
 from tools.virtual.counter import Counter
-from tools.virtual.flash import Flash, ImageFlash, Nvs
+from tools.virtual.flash import Flash, ImageFlash, Nvs, Rom
 from tools.virtual.lamp import Colour, Lamp, NeopixelLamp, RgbLamp
 from tools.virtual.meter import Meter
 from tools.virtual.network import Relays, Wifi
@@ -39,6 +39,7 @@ class World:
         self,
         wired: Wiring,
         flash: Flash,
+        rom: Rom,
         nvs: Nvs,
         loop: asyncio.AbstractEventLoop,
         push: Callable[[dict[str, Any]], None],
@@ -47,7 +48,7 @@ class World:
     ):
         rng = rng or random.Random()
         self.lock = threading.RLock()
-        self.wired, self.flash, self.nvs = wired, flash, nvs
+        self.wired, self.flash, self.rom, self.nvs = wired, flash, rom, nvs
         self.schedule = schedule or Schedule()
         self.interrupt: Callable[[int, int], None] = lambda kind, number: None
         self._push = push
@@ -78,7 +79,7 @@ class World:
 
         self.lamp = self._lamp()
         self.wifi = Wifi(self.schedule, wired.ssid, wired.password)
-        self.relays = Relays(loop)
+        self.relays = Relays(loop, wired.time_host)
         self.rtc = Rtc(self.schedule)
         self.counters: dict[int, Counter] = {}
         self.timers: dict[int, Due] = {}

@@ -100,4 +100,5 @@ def main(path, cards):
     charger.end()
 
 
-main(sys.argv[1], int(sys.argv[2]))
+if __name__ == "__main__":
+    main(sys.argv[1], int(sys.argv[2]))

@@ -153,6 +153,7 @@ class Client:
         tell("connected")
 
     def on_message(self, topic, payload):
+        payload = bytes(payload)
         self.received += 1
         if topic == self.fail_on:
             raise RuntimeError("the handler failed")

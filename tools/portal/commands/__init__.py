@@ -5,10 +5,19 @@ import typer
 from tools.portal.commands import (
     card,
     charger,
+    check,
+    groups,
+    importing,
     installation,
+    operator,
+    partner,
     permission,
     person,
     publish,
+    remote,
+    schedule,
+    serve,
+    settings,
     simulate,
     status,
 )
@@ -17,6 +26,24 @@ from tools.portal.commands.calling import group
 
 def application() -> typer.Typer:
     app = group("Tapgate: who may charge, at every charger of an installation.")
-    for subject in (installation, charger, person, permission, card, publish, status, simulate):
+    for subject in (
+        installation,
+        charger,
+        person,
+        permission,
+        card,
+        groups,
+        schedule,
+        partner,
+        settings,
+        importing,
+        operator,
+        publish,
+        serve,
+        check,
+        remote,
+        status,
+        simulate,
+    ):
         subject.register(app)
     return app

@@ -21,6 +21,7 @@ As = Annotated[
 def register(app: typer.Typer) -> None:
     card = group("Cards: add, list, block, unblock, remove.")
     command(card, "add")(add)
+    command(card, "scan")(scan)
     command(card, "list")(list_)
     command(card, "block")(block)
     command(card, "unblock")(unblock)
@@ -48,13 +49,14 @@ def add(
     """Give a person a card. Its number is not kept: only a token that is made from it."""
     number = card_number.number(typed(text), reading)
 
-    from tools.portal import cards, database, installation, people
+    from tools.portal import cards, database, installation, operators, people, permissions
 
     with database.changing(call.home) as session:
+        operators.require_native(session)
         person = people.find(session, email)
         card = cards.add(session, installation.current(session), person, number, label)
         answer = _answer(card)
-        permitted = bool(person.permissions)
+        permitted = permissions.has_any(session, person)
     address = answer["person"]
     lines = [] if permitted else [f"no permission yet: tapgate grant {address} --role user"]
     call.out.done(
@@ -62,6 +64,42 @@ def add(
         f"{address} has the card …{answer['hint']}, token {answer['token']}",
         *lines,
         "next: tapgate publish",
+    )
+
+
+def scan(
+    call: Call,
+    email: Email,
+    charger: Annotated[
+        str,
+        typer.Option(
+            "--charger", metavar="NAME", help="Where the card is held to.", show_default=False
+        ),
+    ],
+    timeout: Annotated[
+        int, typer.Option(metavar="SECONDS", help="How long to wait for a card, up to 600.")
+    ] = 60,
+    label: Annotated[
+        str | None, typer.Option("--label", metavar="TEXT", show_default=False)
+    ] = None,
+) -> None:
+    """Give a person the card that is held to a charger next, and let every charger know it.
+
+    The number never leaves the charger: what comes back is the card's token.
+    """
+    from tools.portal import publishing, scanning
+    from tools.portal.refusal import Refusal
+
+    found = scanning.scan(call.home, email, charger, timeout, label, call.out.say)
+    answer = {**found._asdict(), "blocked": False}
+    address, permitted = answer["person"], answer.pop("permitted")
+    lines = [] if permitted else [f"no permission yet: tapgate grant {address} --role user"]
+    try:
+        publishing.publish(call.home, everything=False)
+    except Refusal as why:
+        call.out.note(f"it is not on the chargers' lists yet: {why}; run 'tapgate publish'")
+    call.out.done(
+        answer, f"{address} has the card …{answer['hint']}, token {answer['token']}", *lines
     )
 
 
@@ -122,9 +160,11 @@ def remove(call: Call, which: Which, reading: As = None) -> None:
 
 
 def _set_blocked(call: Call, which: str, reading: str | None, blocked: bool) -> None:
-    from tools.portal import cards, database, installation
+    from tools.portal import cards, database, installation, operators
 
     with database.changing(call.home) as session:
+        if not blocked:
+            operators.require_native(session)
         card = cards.find(session, installation.current(session), typed(which), reading)
         card.blocked = blocked
         answer = _answer(card)

@@ -119,9 +119,11 @@ def access(
     if mode == "inherit" and charger is None:
         raise WrongUsage("inherit needs --charger NAME: it drops that charger's override")
 
-    from tools.portal import chargers, database, installation
+    from tools.portal import chargers, database, installation, operators
 
     with database.changing(call.home) as session:
+        if mode != "restricted":
+            operators.require_native(session)
         site = installation.current(session)
         if charger is None:
             site.access = mode

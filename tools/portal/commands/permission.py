@@ -1,7 +1,8 @@
 """tapgate grant, revoke."""
 
 import time
-from typing import Annotated, Literal
+from datetime import tzinfo
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -10,9 +11,41 @@ from tools.portal.commands.person import Email, in_words, permission_answer
 from tools.portal.output import count
 from tools.portal.refusal import WrongUsage
 
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
+
+    from tools.portal.schema import Charger, Schedule
+
 OnCharger = Annotated[
     str | None,
     typer.Option("--charger", metavar="NAME", help="On this charger alone.", show_default=False),
+]
+From = Annotated[
+    str | None,
+    typer.Option(
+        "--from",
+        metavar="TIME",
+        help="ISO 8601; local time if it says no offset.",
+        show_default=False,
+    ),
+]
+Until = Annotated[
+    str | None,
+    typer.Option(
+        "--until",
+        metavar="TIME",
+        help="ISO 8601; a date alone counts to its end.",
+        show_default=False,
+    ),
+]
+OnSchedule = Annotated[
+    str | None,
+    typer.Option(
+        "--schedule",
+        metavar="NAME",
+        help="Only at the times of this week; see 'tapgate schedule'.",
+        show_default=False,
+    ),
 ]
 
 
@@ -28,24 +61,9 @@ def grant(
         Literal["owner", "user", "service"] | None, typer.Option("--role", show_default=False)
     ] = None,
     charger: OnCharger = None,
-    valid_from: Annotated[
-        str | None,
-        typer.Option(
-            "--from",
-            metavar="TIME",
-            help="ISO 8601; local time if it says no offset.",
-            show_default=False,
-        ),
-    ] = None,
-    valid_until: Annotated[
-        str | None,
-        typer.Option(
-            "--until",
-            metavar="TIME",
-            help="ISO 8601; a date alone counts to its end.",
-            show_default=False,
-        ),
-    ] = None,
+    valid_from: From = None,
+    valid_until: Until = None,
+    schedule: OnSchedule = None,
     inherit: Annotated[
         bool,
         typer.Option(
@@ -61,26 +79,21 @@ def grant(
     instead of the installation's permission.
     """
     if inherit:
-        if charger is None or role or valid_from or valid_until:
+        if charger is None or role or valid_from or valid_until or schedule:
             raise WrongUsage("--inherit goes with --charger NAME, and with nothing else")
         _inherit(call, email, charger)
         return
     if role is None:
         raise WrongUsage("Missing option '--role': owner, user or service")
 
-    from tools.portal import chargers, database, installation, moments, people, permissions
+    from tools.portal import database, installation, operators, people, permissions
 
     with database.changing(call.home) as session:
+        operators.require_native(session)
         zone = installation.zone(installation.current(session))
         person = people.find(session, email)
-        permission = permissions.grant(
-            session,
-            person,
-            role,
-            chargers.find(session, charger) if charger is not None else None,
-            None if valid_from is None else moments.parse(valid_from, zone),
-            None if valid_until is None else moments.parse(valid_until, zone, end=True),
-        )
+        where = given(session, zone, charger, valid_from, valid_until, schedule)
+        permission = permissions.grant(session, person, role, *where)
         answer = {"person": person.email, **permission_answer(permission, zone)}
         until = permission.valid_until
         without_card = not person.cards
@@ -94,10 +107,31 @@ def grant(
     )
 
 
+def given(
+    session: "Session",
+    zone: tzinfo,
+    charger: str | None,
+    valid_from: str | None,
+    valid_until: str | None,
+    schedule: str | None,
+) -> "tuple[Charger | None, int | None, int | None, Schedule | None]":
+    """Where and when a permission is to count, as `permissions.grant` takes it."""
+    from tools.portal import chargers, moments, named
+    from tools.portal.schema import Schedule
+
+    return (
+        chargers.find(session, charger) if charger is not None else None,
+        None if valid_from is None else moments.parse(valid_from, zone),
+        None if valid_until is None else moments.parse(valid_until, zone, end=True),
+        None if schedule is None else named.find(session, Schedule, schedule),
+    )
+
+
 def _inherit(call: Call, email: str, charger: str) -> None:
-    from tools.portal import chargers, database, people, permissions
+    from tools.portal import chargers, database, operators, people, permissions
 
     with database.changing(call.home) as session:
+        operators.require_native(session)
         person, where = people.find(session, email), chargers.find(session, charger)
         permissions.inherit(session, person, where)
         answer = {"person": person.email, "role": None, "charger": where.name}
@@ -111,26 +145,33 @@ def _inherit(call: Call, email: str, charger: str) -> None:
 def revoke(call: Call, email: Email, charger: OnCharger = None) -> None:
     """Take permissions away.
 
-    Without --charger all that the person has, on the installation and on single chargers. With
-    --charger the person is kept from that charger, even where the installation lets them in;
-    'grant EMAIL --charger NAME --inherit' takes that back.
+    Without --charger all that the person has, on the installation and on single chargers; who has
+    them through a partner is taken out of it. With --charger the person is kept from that
+    charger, even where the installation lets them in; 'grant EMAIL --charger NAME --inherit' takes
+    that back.
     """
-    from tools.portal import chargers, database, people, permissions
+    from tools.portal import chargers, database, operators, people, permissions
 
     with database.changing(call.home) as session:
+        operators.require_native(session)
         person = people.find(session, email)
         where = chargers.find(session, charger) if charger is not None else None
-        touched = permissions.revoke(session, person, where)
+        touched, partner = permissions.revoke(session, person, where)
         address, cards = person.email, len(person.cards)
-    answer = {"person": address, "charger": where.name if where else None, "chargers": touched}
+    answer = {
+        "person": address,
+        "charger": where.name if where else None,
+        "chargers": touched,
+        "partner": partner,
+    }
     if where:
         line = f"{address} is not let in at {touched[0]}"
     else:
         also = f", nor on {', '.join(touched)}" if touched else ""
         line = f"{address} has no permission on the installation any more{also}"
-    kept = (
-        [f"still registered, opening nothing: {count(cards, 'card')}"]
-        if cards and not where
-        else []
-    )
-    call.out.done(answer, line, *kept, "next: tapgate publish")
+    lines = []
+    if partner:
+        lines.append(f"they had what {partner} has, and do not belong to it any more")
+    if cards and not where:
+        lines.append(f"still registered, opening nothing: {count(cards, 'card')}")
+    call.out.done(answer, line, *lines, "next: tapgate publish")

@@ -1,4 +1,4 @@
-"""tapgate person add, list, remove."""
+"""tapgate person add, list, set, remove."""
 
 from typing import Annotated, Any
 
@@ -6,39 +6,58 @@ import typer
 
 from tools.portal.commands.calling import Call, command, group
 from tools.portal.output import count, in_short
+from tools.portal.refusal import WrongUsage
 
 Email = Annotated[str, typer.Argument(metavar="EMAIL", show_default=False)]
 
 
+Name = Annotated[str | None, typer.Option("--name", metavar="TEXT", show_default=False)]
+OfPartner = Annotated[
+    str | None,
+    typer.Option(
+        "--partner",
+        metavar="LOOKUP_KEY",
+        help="Belongs to that partner, and has its permissions.",
+        show_default=False,
+    ),
+]
+
+
 def register(app: typer.Typer) -> None:
-    person = group("People: add, list, remove.")
+    person = group("People: add, list, set, remove.")
     command(person, "add")(add)
     command(person, "list")(list_)
+    command(person, "set")(set_)
     command(person, "remove")(remove)
     app.add_typer(person, name="person")
 
 
-def add(
-    call: Call,
-    email: Email,
-    name: Annotated[str | None, typer.Option("--name", metavar="TEXT", show_default=False)] = None,
-) -> None:
+def add(call: Call, email: Email, name: Name = None, partner: OfPartner = None) -> None:
     """Add a person. What they may do comes with 'grant', their cards with 'card add'."""
-    from tools.portal import database, people
+    from tools.portal import database, groups, operators, partners, people
 
+    found = partners.look_up(call.home, partner) if partner is not None else None
     with database.changing(call.home) as session:
-        person = people.add(session, email, name)
-        answer = {"person": person.email, "name": person.name}
+        if found is not None:
+            operators.require_native(session)
+        of = partners.found(session, found) if found is not None else None
+        person = people.add(session, email, name, of)
+        answer = {"person": person.email, "name": person.name, "partner": of.name if of else None}
+        lines = [] if person.group else [groups.NONE_LEFT]
+    address = answer["person"]
     call.out.done(
         answer,
-        f"{answer['person']} is added",
-        f"next: tapgate grant {answer['person']} --role user",
+        f"{address} is added" + (f", of {answer['partner']}" if of else ""),
+        *lines,
+        f"next: tapgate card add {address} --number TEXT"
+        if of
+        else f"next: tapgate grant {address} --role user",
     )
 
 
 def list_(call: Call) -> None:
     """List people, what they may do and how many cards they have."""
-    from tools.portal import database, installation, people
+    from tools.portal import database, installation, people, permissions
 
     with database.reading(call.home) as session:
         zone = installation.zone(installation.current(session))
@@ -48,11 +67,11 @@ def list_(call: Call) -> None:
                 "name": each.name,
                 "permissions": [
                     permission_answer(permission, zone)
-                    for permission in sorted(
-                        each.permissions, key=lambda one: one.charger.name if one.charger else ""
-                    )
+                    for permission in permissions.in_order(each.permissions)
                 ],
                 "cards": len(each.cards),
+                "group": each.group.name if each.group else None,
+                "partner": each.partner.name if each.partner else None,
             }
             for each in people.everyone(session)
         ]
@@ -60,18 +79,56 @@ def list_(call: Call) -> None:
         call.out.value(rows)
         return
     call.out.table(
-        ["person", "name", "may", "cards"],
+        ["person", "name", "may", "cards", "group", "partner"],
         (
             (
                 row["person"],
                 row["name"],
                 "\n".join(in_words(one) for one in row["permissions"]) or None,
                 row["cards"],
+                row["group"],
+                row["partner"],
             )
             for row in rows
         ),
         nothing="nobody yet; run 'tapgate person add EMAIL'",
     )
+
+
+def set_(
+    call: Call,
+    email: Email,
+    name: Name = None,
+    partner: OfPartner = None,
+    no_partner: Annotated[
+        bool, typer.Option("--no-partner", help="Belongs to no partner any more.")
+    ] = False,
+) -> None:
+    """Change a person's name, or the partner they belong to."""
+    if name is None and partner is None and not no_partner:
+        raise WrongUsage("say what to set: --name, --partner or --no-partner")
+    if partner is not None and no_partner:
+        raise WrongUsage("--partner and --no-partner exclude each other")
+
+    from tools.portal import database, names, operators, partners, people
+
+    found = partners.look_up(call.home, partner) if partner is not None else None
+    with database.changing(call.home) as session:
+        person = people.find(session, email)
+        if name is not None:
+            person.name = names.free_text(name, "name")
+        if found is not None:
+            operators.require_native(session)
+            person.partner = partners.found(session, found)
+        elif no_partner:
+            person.partner = None
+        answer = {
+            "person": person.email,
+            "name": person.name,
+            "partner": person.partner.name if person.partner else None,
+        }
+    said = f"{answer['name'] or 'no name'}, of {answer['partner'] or 'no partner'}"
+    call.out.done(answer, f"{answer['person']}: {said}", "next: tapgate publish")
 
 
 def remove(call: Call, email: Email) -> None:
@@ -102,6 +159,7 @@ def permission_answer(permission: Any, zone: Any) -> dict[str, Any]:
         "charger": permission.charger.name if permission.charger else None,
         "from": shown(permission.valid_from),
         "until": shown(permission.valid_until),
+        "schedule": permission.schedule.name if permission.schedule else None,
     }
 
 
@@ -113,4 +171,5 @@ def in_words(answer: dict[str, Any]) -> str:
     bounds = "".join(
         f", {word} {in_short(answer[word])}" for word in ("from", "until") if answer[word]
     )
-    return f"{answer['role']}{where}{bounds}"
+    when = f", {answer['schedule']}" if answer["schedule"] else ""
+    return f"{answer['role']}{where}{bounds}{when}"

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 import typer
 
 from tools.portal.commands.calling import Call, command
-from tools.portal.output import in_short
+from tools.portal.output import count, in_short
 
 # The light's colours (DESIGN section 4): a terminal has them by the same names.
 _COLOURS = ("green", "yellow", "blue", "red", "white", "magenta")
@@ -35,7 +35,8 @@ def status(
             return Text("✓ in step", "green")
         if not row["published"]:
             return Text("not published", "yellow")
-        return Text("waiting" if row["online"] else "behind", "yellow")
+        since = f" since {in_short(row['behind_since'])}" if row["behind_since"] else ""
+        return Text(("waiting" if row["online"] else "behind") + since, "yellow")
 
     def cards(row: dict[str, Any]) -> str:
         has, due = row["allowlist"]["cards"], row["expected"]["cards"]
@@ -69,3 +70,24 @@ def status(
         ),
         nothing="no chargers yet; run 'tapgate charger add NAME'",
     )
+    for row in rows:
+        for line in _remarks(row):
+            call.out.line(line)
+
+
+def _remarks(row: dict[str, Any]) -> list[str]:
+    """What deserves a look, beside the table."""
+    found = []
+    if row["doubtful"]:
+        found.append(
+            f"{row['charger']}: its state says list {row['allowlist']['version']}, the last that "
+            f"it has signed for is {row['signed']['version']}: did somebody else write that state?"
+        )
+    if row["rejects"]:
+        last = row["rejects"][0]
+        found.append(
+            f"{row['charger']}: {count(row['rejected'] or 0, 'message')} refused since its start, "
+            f"last one on {last['topic']}: {last['why']}, {last['detail']} "
+            f"({in_short(last['time'])})"
+        )
+    return found

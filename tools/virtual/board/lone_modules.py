@@ -24,6 +24,16 @@ class Sys:
         self.argv = []
 
 
+class Vfs:
+    """The interpreter's own `vfs`, with the ROM of the board."""
+
+    def __init__(self, native, rom_ioctl):
+        for name in dir(native):
+            if name not in ("VfsPosix", "__class__", "__dict__"):
+                setattr(self, name, getattr(native, name))
+        self.rom_ioctl = rom_ioctl
+
+
 class Gc:
     """The interpreter's own `gc`, less what the virtual hardware itself takes."""
 

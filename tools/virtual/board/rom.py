@@ -14,17 +14,19 @@ import line
 import lone_modules
 import machine
 import micropython
+import romfs
 import vfs
 import wire
 
 _PRIVATE = (
-    "analog", "block_device", "claims", "counters", "line", "lone_modules", "pin", "rom", "spi",
-    "timers", "wire",
+    "analog", "block_device", "claims", "counters", "line", "lone_modules", "pin", "rom", "romfs",
+    "spi", "timers", "wire",
 )  # fmt: skip
 _native_sys, _native_gc = sys, gc
 _facts = {}
 _heap_packet = bytearray(7)
 _ballast = None
+_partition = None
 
 
 def live(namespace, descriptors):
@@ -47,6 +49,7 @@ def _power_up(namespace, descriptors):
     own_gc = lone_modules.Gc(gc)
     sys.modules["sys"] = sys.modules["usys"] = own_sys
     sys.modules["gc"] = own_gc
+    sys.modules["vfs"] = lone_modules.Vfs(vfs, _rom_ioctl)
     if _facts["repl"]:
         sys.modules["micropython"] = lone_modules.Micropython(
             micropython, lambda on: line.call("board.interrupts", on)
@@ -54,6 +57,7 @@ def _power_up(namespace, descriptors):
     _load_modules(here + "/modules")
     if _facts["program"]:  # opened while the computer's files are in sight, read when it is run
         _facts["source"] = open(_facts["program"])
+    _load_partition()
     _mount()
     for name in _PRIVATE:
         sys.modules.pop(name, None)
@@ -93,6 +97,21 @@ def _load_modules(folder):
             print("virtual board: no umqtt.simple in", _facts["frozen"])
 
 
+def _load_partition():
+    """Flash to the chip, and heap only to the interpreter that plays it: not counted."""
+    global _partition
+    _partition = romfs.Partition(_facts["rom"]["bytes"])
+    if _facts["rom"]["path"]:
+        with open(_facts["rom"]["path"], "rb") as file:
+            file.readinto(memoryview(_partition))
+
+
+def _rom_ioctl(op, *arguments):
+    if op == 1:
+        return 1
+    return _partition if op == 2 and arguments == (0,) else -22
+
+
 def _mount():
     folders = [("/program", _facts["path"])] if _facts["path"] else []
     flash = _facts["flash"]
@@ -101,11 +120,20 @@ def _mount():
         vfs.mount(vfs.VfsPosix(flash["root"]), "/")
     else:
         vfs.mount(vfs.VfsLfs2(block_device.Flash(flash["blocks"]), mtime=False), "/")
-    _native_sys.path[:] = ["", ".frozen", "/lib"]
+    _native_sys.path[:] = ["", ".frozen"] + _mount_rom() + ["/lib"]
     for mount_point, folder in folders:
         vfs.mount(vfs.VfsPosix(folder), mount_point, readonly=True)
         _native_sys.path.insert(0, mount_point)
     sys.modules["os"].chdir("/")
+
+
+def _mount_rom():
+    """Where to import from in ROM; a partition without a file system passes in silence."""
+    try:
+        vfs.mount(vfs.VfsRom(_partition), "/rom")
+    except OSError:
+        return []
+    return ["/rom", "/rom/lib"]
 
 
 def _measure_heap(own_gc):

@@ -30,7 +30,7 @@ def _absolute(path):
 
 
 def _on_flash(path):
-    return _directory_flash and not path.startswith(("/remote", "/program"))
+    return _directory_flash and path.split("/")[1] not in ("remote", "program", "rom")
 
 
 def rename(old_path, new_path):

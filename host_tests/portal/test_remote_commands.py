@@ -1,0 +1,371 @@
+"""Orders to a charger that is there, as it is told and as the caller is answered."""
+
+import hashlib
+import hmac
+import json
+import signal
+import sqlite3
+import subprocess
+import threading
+import time
+
+import pytest
+
+from host_tests.portal.conftest import OWNER, process
+from host_tests.portal.scripted_charger import ScriptedCharger, done
+from tools.portal import commanding
+
+TOKEN = "a1b2c3d4e5f607"
+
+
+@pytest.fixture
+def charger(live, broker, home):
+    scripted = ScriptedCharger(home, broker)
+    yield scripted
+    scripted.close()
+
+
+@pytest.fixture
+def user(live, anna) -> str:
+    live("grant", anna, "--role", "user")
+    return anna
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(commanding, "ANSWER_S", 0.5)
+
+
+def rows(home, query: str) -> list[tuple]:
+    with sqlite3.connect(home / "tapgate.db") as connection:
+        return list(connection.execute(query))
+
+
+def refused(answer, *words: str) -> None:
+    assert answer.status == 1
+    last = answer.err.strip().splitlines()[-1]
+    assert last.startswith("tapgate: ")
+    for word in words:
+        assert word in last, last
+
+
+def persons_token(home, email: str) -> str:
+    [(key,)] = rows(home, "SELECT card_key FROM installation")
+    [(person,)] = rows(home, f"SELECT id FROM person WHERE email = '{email}'")
+    tagged = bytes(1) + person.to_bytes(8, "big")
+    return hmac.new(bytes.fromhex(key), tagged, hashlib.sha256).digest()[:7].hex()
+
+
+# --- start ---
+
+
+def test_a_start_names_the_person_and_not_a_card(live, user, charger, home):
+    token = persons_token(home, user)
+    charger.answers["authorise"] = [
+        {"event": "session_started", "token": token, "by": "remote"},
+        done(),
+    ]
+    before = int(time.time())
+    answer = live("start", "garage", "--person", user, "--json").json
+    assert answer == {"charger": "garage", "person": user, "role": "user", "started": True}
+    [order] = charger.commands
+    assert (order["token"], order["role"]) == (token, "user")
+    [(group,)] = rows(
+        home,
+        "SELECT g.number FROM person p JOIN card_group g ON g.id = p.group_id "
+        f"WHERE p.email = '{user}'",
+    )
+    assert order["group"] == group > 0
+    assert before + 5 <= order["exp"] <= before + 60
+    assert not charger.errors
+    [(name, v, answered, outcome)] = rows(home, "SELECT name, v, answered_at, outcome FROM command")
+    assert (name, v, outcome) == ("authorise", order["v"], "done") and answered >= before
+
+
+def test_a_start_without_a_vehicle_says_to_plug_in(live, user, charger):
+    charger.answers["authorise"] = [done()]
+    assert "plug in within 60 s" in live("start", "garage", "--person", user).out
+    assert live("start", "garage", "--person", user, "--json").json["started"] is False
+
+
+def test_who_may_not_charge_there_is_not_started_and_hears_why(live, anna, charger):
+    refused(live("start", "garage", "--person", anna), "Unknown", "no permission")
+    live("grant", anna, "--role", "user", "--until", "2025-01-01")
+    refused(live("start", "garage", "--person", anna), "Expired", "2025-01-0")
+    live("grant", anna, "--role", "service")
+    refused(live("start", "garage", "--person", anna), "Invalid", "start none")
+    live("grant", anna, "--role", "user")
+    live("revoke", anna, "--charger", "garage")
+    refused(live("start", "garage", "--person", anna), "no permission on garage")
+    live("access", "open")
+    refused(live("start", "garage", "--person", anna), "plugging in is enough")
+    refused(live("start", "garage", "--person", "nobody@x.org"), "nobody@x.org")
+    assert charger.commands == []
+
+
+@pytest.mark.parametrize(
+    ("why", "words"),
+    [
+        ("authorise: not while charging", "tapgate stop garage"),
+        ("authorise: not while faulted", "has a fault"),
+        ("authorise: not while unavailable", "tapgate available garage on"),
+        ("something new\x1b[31m", "garage has declined: something new"),
+    ],
+)
+def test_what_the_charger_declines_is_said_in_words(live, user, charger, why, words):
+    charger.answers["authorise"] = [done(why)]
+    answer = live("start", "garage", "--person", user)
+    refused(answer, words)
+    assert "\x1b" not in answer.err
+
+
+# --- stop and the others ---
+
+
+def test_a_stop_says_whose_session_is_over(live, user, charger, home):
+    card = live("card", "add", user, "--number", "04a1b2c3", "--json").json["token"]
+    for token in (card, persons_token(home, user)):
+        ended = {"event": "session_ended", "token": token, "reason": "remote", "wh": 1200}
+        charger.answers["stop"] = [ended, done()]
+        answer = live("stop", "garage", "--json").json
+        assert answer == {
+            "charger": "garage",
+            "ended": True,
+            "person": user,
+            "wh": 1200,
+            "reason": "remote",
+        }
+    assert "1200 Wh" in live("stop", "garage").out
+    charger.answers["stop"] = [done()]  # approved, but no vehicle has come
+    assert "taken back" in live("stop", "garage").out
+
+
+def test_a_stop_where_nothing_runs_says_so(live, charger):
+    charger.answers["stop"] = [done("stop: not while available")]
+    refused(live("stop", "garage"), "no session runs there", "available")
+
+
+def test_the_other_orders_reach_the_charger(live, charger):
+    for name in ("identify", "restart", "available"):
+        charger.answers[name] = [done()]
+    assert live("identify", "garage").status == 0
+    assert live("restart", "garage").status == 0
+    assert live("available", "garage", "off", "--json").json["on"] is False
+    assert live("available", "garage", "on").status == 0
+    assert [(each["command"], each.get("on")) for each in charger.commands] == [
+        ("identify", None),
+        ("restart", None),
+        ("available", False),
+        ("available", True),
+    ]
+
+
+def test_orders_at_once_reach_the_charger_in_the_order_of_their_v(live, charger, home):
+    charger.answers["identify"] = [done()]
+    threads = [
+        threading.Thread(target=commanding.give, args=(home, "garage", "identify"))
+        for _ in range(6)
+    ]
+    for each in threads:
+        each.start()
+    for each in threads:
+        each.join(30)
+    assert charger.errors == []
+    versions = [each["v"] for each in charger.commands]
+    assert len(versions) == 6 and versions == sorted(set(versions))
+
+
+# --- nobody answers, or somebody else does ---
+
+
+def test_a_charger_that_is_not_there_is_not_waited_for(live, user, charger, home):
+    charger.state({"online": False})
+    refused(live("start", "garage", "--person", user), "garage is offline")
+    refused(live("stop", "garage"), "garage is offline")
+    live("charger", "add", "left")
+    refused(live("stop", "left"), "left has never been on this broker")
+    refused(live("stop", "nowhere"), "no charger 'nowhere'")
+    assert charger.commands == [] and rows(home, "SELECT * FROM command") == []
+
+
+def test_a_hostile_state_is_no_charger(live, charger):
+    for hostile in ("[" * 60_000, "null", "[]", '{"online":1}', "\x00", '{"online":"true"}'):
+        topic = "tapgate/home/garage/state"
+        charger._client.publish(topic, hostile, qos=1, retain=True).wait_for_publish(10)
+        refused(live("stop", "garage"), "offline")
+
+
+def test_no_answer_leaves_open_whether_it_was_done(live, charger, impatient, home):
+    charger.answers["stop"] = [
+        {"event": "message_rejected", "topic": "command", "why": "expired", "detail": "exp 5"}
+    ]
+    answer = live("stop", "garage")
+    refused(answer, "has not answered 'stop'", "may have been carried out or not", "expired, exp 5")
+    assert rows(home, "SELECT answered_at, outcome FROM command") == [(None, None)]
+
+
+def test_answers_that_the_charger_has_not_signed_do_not_count(live, charger, impatient):
+    def forged(body):
+        topic = charger.base + "event"
+        content = {"n": 1, "boot": 1, "t": 1, "up": 1, "v": body["v"], "command": "stop", **done()}
+        charger.event(content, key=bytes(32))
+        for payload in ("", "x" * 200, json.dumps(content), "0" * 64 + " {}"):
+            charger._client.publish(topic, payload, qos=1)
+        charger._client.publish(topic, "[" * 9_000, qos=1)
+        return [{**done(), "v": body["v"] - 1}, {**done(), "v": True}]
+
+    charger.answers["stop"] = forged
+    refused(live("stop", "garage"), "has not answered")
+
+
+# --- card scan ---
+
+
+def enrolled(hint: str = "b2c3", **more) -> dict:
+    return {"event": "card_enrolled", "token": TOKEN, "hint": hint, "known": False, **more}
+
+
+def test_a_scanned_card_is_the_persons_and_on_the_list_at_once(live, user, charger, home):
+    charger.answers["enrol"] = [done(), enrolled()]
+    answer = live("card", "scan", user, "--charger", "garage", "--label", "blue", "--json")
+    assert answer.json == {
+        "token": TOKEN,
+        "hint": "b2c3",
+        "person": user,
+        "label": "blue",
+        "blocked": False,
+    }
+    assert "hold the card to garage" in answer.err
+    [order] = charger.commands
+    assert order["seconds"] == 60
+    assert rows(home, "SELECT token, added_by, label FROM card") == [(TOKEN, "scan", "blue")]
+    assert rows(home, "SELECT token, outcome, label FROM enrolment") == [
+        (TOKEN, "enrolled", "blue")
+    ]
+    [row] = live("status", "--json").json
+    assert row["published"] is True and row["expected"]["cards"] == 1
+    assert live("publish", "--json").json["messages"] == 0
+
+
+def test_a_scan_for_who_may_not_charge_yet_says_so(live, anna, charger):
+    charger.answers["enrol"] = [done(), enrolled()]
+    out = live("card", "scan", anna, "--charger", "garage").out
+    assert "no permission yet" in out and "hold the card to garage, within 60 s" in out
+
+
+def test_a_card_that_is_bound_already_stays_where_it_is(live, user, charger, home):
+    charger.answers["enrol"] = [done(), enrolled()]
+    assert live("card", "scan", user, "--charger", "garage").status == 0
+    refused(live("card", "scan", user, "--charger", "garage"), "this person already")
+    refused(live("card", "scan", OWNER, "--charger", "garage"), f"belongs to {user} already")
+    [(person,)] = rows(home, "SELECT email FROM card JOIN person ON person.id = card.person_id")
+    assert person == user
+    assert [each for (each,) in rows(home, "SELECT outcome FROM enrolment")] == [
+        "enrolled",
+        "refused",
+        "refused",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("why", "words"),
+    [
+        ("time_out", "no card was held to garage within 60 s"),
+        ("RandomNumber", "makes up a new number at each tap"),
+        ("cancelled", "called the registration off"),
+        ("fault", "tapgate status garage"),
+        ("unavailable", "switched off meanwhile"),
+        ("odd", "odd"),
+    ],
+)
+def test_each_end_without_a_card_has_its_own_words(live, user, charger, home, why, words):
+    charger.answers["enrol"] = [done(), {"event": "enrol_failed", "why": why}]
+    refused(live("card", "scan", user, "--charger", "garage"), words)
+    assert rows(home, "SELECT outcome FROM enrolment") == [(why,)]
+    assert live("card", "list", "--json").json == []
+
+
+def test_two_cards_at_once_are_told_meanwhile_and_at_the_end(live, user, charger):
+    retry = {"event": "enrol_retry", "why": "several"}
+    charger.answers["enrol"] = [done(), retry, retry, {"event": "enrol_failed", "why": "time_out"}]
+    answer = live("card", "scan", user, "--charger", "garage", "--json")
+    refused(answer, "two cards at once", "run it again")
+    assert answer.err.splitlines()[1] == "two cards at once: hold one alone"
+    assert len(answer.err.splitlines()) == 3
+    charger.answers["enrol"] = [done(), retry, enrolled()]
+    assert live("card", "scan", user, "--charger", "garage").status == 0
+
+
+@pytest.mark.parametrize(
+    ("why", "words"),
+    [
+        ("enrol: not while charging", "a session runs there"),
+        ("enrol: not while finished", "still connected"),
+        ("enrol: not while unavailable", "tapgate available garage on"),
+        ("something new", "something new"),
+    ],
+)
+def test_a_charger_that_is_busy_registers_nothing(live, user, charger, why, words):
+    charger.answers["enrol"] = [done(why)]
+    refused(live("card", "scan", user, "--charger", "garage"), words)
+
+
+def test_a_scan_that_cannot_begin_says_why(live, user, charger):
+    refused(live("card", "scan", "nobody@x.org", "--charger", "garage"), "nobody@x.org")
+    for seconds in ("0", "601", "-1"):
+        answer = live("card", "scan", user, "--charger", "garage", "--timeout", seconds)
+        assert answer.status == 2 and "1 to 600" in answer.err
+    charger.state({"online": False})
+    refused(live("card", "scan", user, "--charger", "garage"), "garage is offline")
+    assert charger.commands == []
+
+
+def test_a_registration_of_another_order_is_not_this_ones(live, user, charger, monkeypatch):
+    monkeypatch.setattr("tools.portal.scanning._LATE_S", 0)
+    charger.answers["enrol"] = lambda body: [
+        done(),
+        {**enrolled(), "v": body["v"] - 1},
+        enrolled(token="no token"),
+        enrolled(hint="04a1b2c3"),
+        {**enrolled(), "hint": None},
+    ]
+    refused(live("card", "scan", user, "--charger", "garage", "--timeout", "1"), "no card was held")
+    assert live("card", "list", "--json").json == []
+
+
+def test_a_later_registration_takes_over(live, user, charger):
+    charger.answers["enrol"] = lambda body: [done(), {**done(), "v": body["v"] + 7}]
+    refused(live("card", "scan", user, "--charger", "garage"), "another registration has begun")
+
+
+def test_a_restart_ends_the_registration(live, user, charger):
+    before = {"event": "booted", "boot": charger.boot}
+    after = {"event": "booted", "boot": charger.boot + 1}
+    charger.answers["enrol"] = [done(), before, after]
+    refused(live("card", "scan", user, "--charger", "garage"), "garage has restarted")
+
+
+def test_ctrl_c_calls_the_registration_off(live, user, charger, home):
+    charger.answers["enrol"] = lambda body: (
+        [done()]
+        if body["seconds"]
+        else [
+            {"event": "enrol_failed", "why": "cancelled", "v": body["v"] - 1},
+            done(),
+        ]
+    )
+    scan = process(
+        "card", "scan", user, "--charger", "garage", "--home", str(home), stdin=subprocess.DEVNULL
+    )
+    try:
+        assert scan.stdout and "hold the card" in scan.stdout.readline()
+        scan.send_signal(signal.SIGINT)
+        _, error = scan.communicate(timeout=20)
+    finally:
+        scan.kill()
+    assert scan.returncode == 1
+    assert error == (
+        "tapgate: interrupted: no card was registered, and garage waits for none any more\n"
+    )
+    assert [each["seconds"] for each in charger.commands] == [60, 0]
+    assert rows(home, "SELECT outcome FROM enrolment") == [("interrupted",)]

@@ -1,0 +1,182 @@
+"""What chargers say comes into the database: states, which nobody signs, and signed events.
+
+Pure but for the session. Whatever a message holds, it raises nothing and stores nothing that is not
+what it should be.
+"""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from tools.portal import installation, signing, topics
+from tools.portal.schema import Charger, Event, Installation, Publication, ReportedState
+
+Body = dict[str, Any]
+
+STATE_LIMIT_BYTES = 65_536
+EVENT_LIMIT_BYTES = 8_192
+NESTING_LIMIT = 8  # JSON objects and arrays within each other
+_WHOLE_LIMIT = 1 << 62
+_NAME_CHARACTERS = 32
+
+
+class Refused(NamedTuple):
+    """An event that was not stored."""
+
+    charger: str
+    why: str
+
+
+def state(payload: bytes | None) -> Body:
+    """A state message, or nothing if it is not one."""
+    if payload is None or len(payload) > STATE_LIMIT_BYTES:
+        return {}
+    try:
+        found = json.loads(payload)
+    except (ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) and _can_be_stored(found) else {}
+
+
+def remember(session: Session, said: Mapping[str, Body], now: int) -> list[tuple[Charger, Body]]:
+    """Store the states, by the chargers' names, of those that are there. Returns these."""
+    site = installation.current(session)
+    here = []
+    for charger in _named(session, said):
+        body = said[charger.name]
+        if body.get("online") is not True:
+            continue  # a last will: it says nothing but that
+        row = session.get(ReportedState, charger.id)
+        if row is None:
+            row = ReportedState(charger_id=charger.id)
+            session.add(row)
+        if row.body != body:  # the very same as before was not said anew: it lay on the broker
+            row.seen_at, row.body = now, body
+        _compare(session, site, charger, body, now)
+        here.append((charger, body))
+    return here
+
+
+def store(
+    session: Session, said: Sequence[tuple[str, str, bytes]], now: int
+) -> tuple[list[tuple[Charger, Event]], list[Refused]]:
+    """Store events: (charger's name, topic, payload) each, in order. One that is here already is
+    passed over. Returns the new ones, and what was refused."""
+    site = installation.current(session)
+    chargers = {each.name: each for each in _named(session, {name for name, _, _ in said})}
+    new: list[tuple[Charger, Event]] = []
+    refused: list[Refused] = []
+    known: dict[tuple[int, int], Event] = {}
+    for name, topic, payload in said:
+        charger = chargers.get(name)
+        found = "no charger of that name" if charger is None else _event(charger, topic, payload)
+        if charger is None or isinstance(found, str):
+            refused.append(Refused(name, str(found)))
+            continue
+        found.received_at = now
+        here = (
+            known.get((charger.id, found.n))
+            or session.scalars(
+                select(Event).where(Event.charger_id == charger.id, Event.n == found.n)
+            ).first()
+        )
+        known[charger.id, found.n] = here or found
+        if here is None:
+            session.add(found)
+            new.append((charger, found))
+            _applied(session, site, charger, found, now)
+        elif (here.boot, here.event, here.up, here.body) != (
+            found.boot, found.event, found.up, found.body,
+        ):  # fmt: skip
+            refused.append(Refused(name, "an event's number was used before for another event"))
+    session.flush()
+    return new, refused
+
+
+def shown(found: Any, limit: int = 200) -> str:
+    """A charger's word as it may stand on a terminal."""
+    text = found if isinstance(found, str) else json.dumps(found, ensure_ascii=False)
+    return "".join(each if each.isprintable() else "�" for each in text)[:limit]
+
+
+def holds(row: Publication, body: Body) -> bool:
+    """Whether a charger's state is that of one which has taken in this message."""
+    content = json.loads(row.content)
+    if row.kind == "allowlist":
+        found = body.get("allowlist")
+        wanted = {"version": row.v, "digest": content["index"], "cards": content["cards"]}
+        return isinstance(found, dict) and all(
+            found.get(key) == value and type(found[key]) is type(value)
+            for key, value in wanted.items()
+        )
+    # An older firmware does not say its authority.
+    return body.get("access") == content["access"] and (
+        body.get("authority", content["authority"]) == content["authority"]
+    )
+
+
+def _compare(session: Session, site: Installation, charger: Charger, body: Body, now: int) -> None:
+    for topic in (topics.settings, topics.allowlist):
+        row = session.get(Publication, topic(site.name, charger.name))
+        if row is not None:
+            row.waiting_since = None if holds(row, body) else row.waiting_since or now
+
+
+def _applied(
+    session: Session, site: Installation, charger: Charger, event: Event, now: int
+) -> None:
+    """A charger has signed that it holds a list."""
+    if event.event != "list_applied":
+        return
+    row = session.get(Publication, topics.allowlist(site.name, charger.name))
+    if row is not None and event.body.get("v") == row.v:
+        row.waiting_since = None
+
+
+def _event(charger: Charger, topic: str, payload: bytes) -> Event | str:
+    """The event that a message holds, or why it holds none."""
+    if len(payload) > EVENT_LIMIT_BYTES:
+        return f"an event of more than {EVENT_LIMIT_BYTES} bytes"
+    keys = [key for key in (charger.key, charger.former_key) if key]
+    for key in keys:
+        body = signing.verified(bytes.fromhex(key), topic, payload)
+        if body is not None:
+            break
+    else:
+        return "an event that this charger has not signed"
+    if not _can_be_stored(body):
+        return "an event that is no plain JSON"
+    fields = {key: body.pop(key, None) for key in ("n", "boot", "t", "up", "event")}
+    name, t = fields["event"], fields["t"]
+    numbers = [fields["n"], fields["boot"], fields["up"], 0 if t is None else t]
+    if not all(type(each) is int and 0 <= each < _WHOLE_LIMIT for each in numbers):
+        return "an event whose n, boot, up or t is no whole number"
+    if type(name) is not str or not 0 < len(name) <= _NAME_CHARACTERS or not name.isprintable():
+        return "an event without a name"
+    return Event(charger_id=charger.id, body=body, **fields)
+
+
+def _can_be_stored(found: Body) -> bool:
+    """No NaN, nothing endless, no deep nest: what every database and every reader can take."""
+    level: list[Any] = [found]
+    for _ in range(NESTING_LIMIT):
+        inner: list[Any] = []
+        for each in level:
+            inner += each.values() if isinstance(each, dict) else each
+        level = [each for each in inner if isinstance(each, (dict, list))]
+        if not level:
+            break
+    else:
+        return False
+    try:
+        json.dumps(found, allow_nan=False)
+    except ValueError:
+        return False
+    return True
+
+
+def _named(session: Session, names: Iterable[str]) -> Sequence[Charger]:
+    return session.scalars(select(Charger).where(Charger.name.in_(list(names)))).all()

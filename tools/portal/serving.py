@@ -1,0 +1,476 @@
+"""`tapgate serve`: keeps the chargers in step for as long as it runs, and takes in what they say.
+
+One connection publishes, listens to states and to what the duties ask for. Each time that it is
+made the broker is looked at afresh, and given again what it has forgotten. Another, whose place the
+broker keeps while nobody is there, takes in events: each is in the database before the broker is
+told so.
+
+Beside that, a `Duty` (see duty.py) may act on messages, states, events and time. `duties()` lists
+them.
+"""
+
+import asyncio
+import os
+import random
+import signal
+import time
+import traceback
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import aiomqtt
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from tools.cli import DEBUG_VARIABLE
+from tools.portal import broker, database, installation, intake, publishing, topics
+from tools.portal.app_sessions import AppSessions
+from tools.portal.bridge import Bridge
+from tools.portal.duty import Duty, Outgoing
+from tools.portal.output import count
+from tools.portal.refusal import Refusal
+from tools.portal.schema import Charger
+
+POLL_S = 0.25
+TICK_S = 1.0
+LOOK_AGAIN_S = 600  # also where nothing has changed: time itself changes what settings say
+HEAL_S = 5.0  # between two repairs of what others have written over
+RETRY_S = 10.0
+STORE_AGAIN_S = 1.0
+BACK_OFF_S = (0.25, 30.0)
+LASTING_S = 10.0  # a link that held so long was a good one
+EVENTS_AT_ONCE = 200
+LOCK = "serve"
+_CAUSES_MOST = 1_000
+
+Say = Callable[[str], None]
+
+
+def duties() -> list[Duty]:
+    """What else is done."""
+    return [Bridge(), AppSessions()]
+
+
+def run(site_home: Path, *, grace_s: int, say: Say) -> Counter:
+    """Until SIGTERM or SIGINT; what was done, counted. Refusal if the data cannot be used or
+    another one runs on them; a broker that is away is waited for."""
+
+    async def until_told() -> Counter:
+        stop = asyncio.Event()
+        for each in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(each, stop.set)
+        return await serve(site_home, grace_s=grace_s, say=say, stop=stop)
+
+    return asyncio.run(until_told())
+
+
+async def serve(
+    site_home: Path,
+    *,
+    grace_s: int,
+    say: Say,
+    stop: asyncio.Event,
+    beside: Sequence[Duty] | None = None,
+) -> Counter:
+    """Until `stop` is set. `beside`: what else is done, if not `duties()`."""
+    concerned = duties() if beside is None else list(beside)
+    return await _Serving(site_home, grace_s, say, stop, concerned).run()
+
+
+class _Moved(Exception):
+    """The broker is another one now."""
+
+
+class _Serving:
+    def __init__(
+        self, site_home: Path, grace_s: int, say: Say, stop: asyncio.Event, duties: list[Duty]
+    ):
+        self._home = site_home
+        self._grace_s = grace_s
+        self._say = say
+        self._stop = stop
+        self._duties = duties
+        self._watch = database.Watch(site_home)
+        self._done: Counter = Counter()
+        self._causes: set[tuple[str, ...]] = set()  # that were told
+        self._chargers: frozenset[str] = frozenset()
+        self._away: set[str] = set()
+        self._ready = False
+        # What has come in and was not looked at yet.
+        self._states: dict[str, bytes] = {}
+        self._events: list[aiomqtt.Message] = []
+        self._others: list[tuple[str, bytes]] = []
+        self._news = asyncio.Event()
+        # What the broker should hold, and on which of these topics something has come since.
+        self._standing: dict[str, bytes] = {}
+        self._touched: set[str] = set()
+
+    async def run(self) -> Counter:
+        async with database.turn(
+            self._home, LOCK, 0, "another 'tapgate serve' runs on these data; one is enough"
+        ):
+            try:
+                await self._keep_linked()
+            finally:
+                self._watch.close()
+        return self._done
+
+    async def _keep_linked(self) -> None:
+        wait_s, ended = 0.0, None
+        while not self._stop.is_set():
+            began = time.monotonic()
+            try:
+                await self._linked()
+                ended = None
+            except _Moved:
+                wait_s = 0.0
+                continue
+            except Refusal as why:
+                if str(why) != ended:
+                    self._say(f"{why}; trying again until it works")
+                ended = str(why)
+            least, most = BACK_OFF_S
+            lasted = time.monotonic() - began >= LASTING_S
+            wait_s = least if lasted or not wait_s else min(2 * wait_s, most)
+            await _within(self._stop.wait(), wait_s * random.uniform(0.75, 1.25))
+
+    async def _linked(self) -> None:
+        """For as long as the link lasts."""
+        access, site = await asyncio.to_thread(self._access)
+        self._states, self._events, self._others = {}, [], []
+        self._standing, self._touched = {}, set()
+        lost: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        events = f"portal-{site}-events"
+        async with (
+            broker.connected(access) as link,
+            broker.held(access, events, [topics.event(site, "+")]) as held,
+        ):
+            link.on_break = lambda error: None if lost.done() else lost.set_exception(error)
+            link.on_message = self._hear(link, site)
+            # Nothing waits at the broker for a state to be read: the next one says it all again.
+            await link.listen([topics.state(site, "+")], qos=0)
+            await _until_first(
+                self._stop.wait(),
+                lost,
+                self._keep_in_step(link, access),
+                self._collect(held),
+                self._take_in(link, held, site),
+                self._tick(link),
+            )
+
+    def _access(self) -> tuple[broker.Access, str]:
+        with database.reading(self._home) as session:
+            site = installation.current(session)
+            self._chargers = frozenset(session.scalars(select(Charger.name)))
+            return broker.access(site), site.name
+
+    # --- publishing ---
+
+    async def _keep_in_step(self, link: broker.Link, access: broker.Access) -> None:
+        await publishing.look(link, self._home)
+        tried: int | None = None
+        done: int | None = None
+        due = healed = 0.0
+        listened: set[str] = set()
+        while True:
+            number = await asyncio.to_thread(self._watch.revision)
+            disturbed = time.monotonic() - healed > HEAL_S and self._is_disturbed(link)
+            if number != tried or disturbed or time.time() >= due:
+                now_access, _ = await asyncio.to_thread(self._access)
+                if now_access._replace(client=access.client) != access:
+                    self._say("the broker is another one now")
+                    raise _Moved
+                try:
+                    listened |= await self._listen_for_duties(link, listened)
+                    due = await self._round(link, afresh=done is None, changed=number != done)
+                    self._forget_cause("publishing")
+                    done = number
+                except aiomqtt.MqttError:
+                    raise
+                except Exception as error:  # events are taken in whatever is wrong here
+                    why = _in_words(error)
+                    self._say_once(("publishing", why), f"{why}; trying again")
+                    due = time.time() + RETRY_S
+                if disturbed:
+                    healed = time.monotonic()
+                tried = number
+            await asyncio.sleep(POLL_S)
+
+    def _is_disturbed(self, link: broker.Link) -> bool:
+        """Somebody else has written where only we do."""
+        touched, self._touched = self._touched, set()
+        standing = self._standing
+        return any(link.seen.get(each) != standing.get(each, b"") for each in touched)
+
+    async def _round(self, link: broker.Link, *, afresh: bool, changed: bool) -> float:
+        """Bring the broker up to date; when that has to be looked at again."""
+        began = time.monotonic()
+        async with publishing.turn(self._home):
+            plan = await publishing.bring_up_to_date(link, self._home)
+            self._standing = plan.standing
+            removed, sweep_due = await publishing.sweep(link, self._home, self._grace_s)
+        self._done.update(messages=len(plan.messages), objects=len(plan.objects), removed=removed)
+        took_ms = (time.monotonic() - began) * 1_000
+        if not self._ready:
+            self._ready = True
+            self._say(f"ready: {count(len(plan.chargers), 'charger')}, {link.shown}")
+        elif not plan.messages and not plan.objects:
+            if afresh:
+                self._say(f"{link.shown}: back, everything is there")
+        elif afresh or not changed:
+            self._say(f"{link.shown}: lacked {_what(plan)}; restored")
+        else:
+            self._say(f"published {_what(plan)} for {_whom(plan)} in {took_ms:.0f} ms")
+        if removed:
+            self._say(f"removed {count(removed, 'object')} that no list needs any more")
+        await self._do(link, "published", lambda duty, session, now: duty.published(session, now))
+        return min(plan.due, sweep_due, time.time() + LOOK_AGAIN_S)
+
+    # --- taking in ---
+
+    def _hear(self, link: broker.Link, site: str) -> Callable[[str, bytes], None]:
+        start, end = topics.state(site, "\0").split("\0")
+
+        def hear(topic: str, payload: bytes) -> None:
+            if topic in link.watched:
+                self._touched.add(topic)
+                return
+            link.seen.pop(topic, None)  # anybody may write to topics without end
+            if topic.startswith(start) and topic.endswith(end):
+                name = topic[len(start) : -len(end)]
+                if name in self._chargers:
+                    self._states[name] = payload
+                    self._news.set()
+            elif len(self._others) < EVENTS_AT_ONCE:
+                self._others.append((topic, payload))
+                self._news.set()
+
+        return hear
+
+    async def _collect(self, held: broker.Held) -> None:
+        async for message in held.messages:
+            self._events.append(message)
+            self._news.set()
+
+    async def _take_in(self, link: broker.Link, held: broker.Held, site: str) -> None:
+        start, end = topics.event(site, "\0").split("\0")
+        while True:
+            await self._news.wait()
+            self._news.clear()
+            states, self._states = self._states, {}
+            others, self._others = self._others, []
+            events, self._events = self._events[:EVENTS_AT_ONCE], self._events[EVENTS_AT_ONCE:]
+            if self._events:
+                self._news.set()
+            said = [
+                (topic[len(start) : -len(end)], topic, _payload(message))
+                for message in events
+                for topic in [str(message.topic)]
+                # amqtt hands whoever comes back everything that it retains.
+                if topic.startswith(start) and topic.endswith(end)
+            ]
+            try:
+                outgoing, lines, refused = await asyncio.to_thread(
+                    self._store, states, said, others
+                )
+                self._forget_cause("storing")
+            except Refusal as why:  # nothing was acknowledged, nothing is forgotten
+                self._say_once(("storing", str(why)), f"{why}; trying again until it works")
+                self._states = states | self._states
+                self._others = others + self._others
+                self._events = events + self._events
+                self._news.set()
+                await asyncio.sleep(STORE_AGAIN_S)
+                continue
+            for message in events:
+                held.acknowledge(message)
+            for line in lines:
+                self._say(line)
+            for each in refused:
+                self._done["rejected"] += 1
+                self._say_once(("event", *each), f"{each.charger}: not stored, {each.why}")
+            await self._send(link, outgoing)
+
+    def _store(
+        self,
+        states: dict[str, bytes],
+        said: list[tuple[str, str, bytes]],
+        others: list[tuple[str, bytes]],
+    ) -> tuple[list[Outgoing], list[str], list[intake.Refused]]:
+        now = int(time.time())
+        outgoing: list[Outgoing] = []
+        bodies = {name: intake.state(payload) for name, payload in states.items()}
+        lines = self._coming_and_going(bodies)
+        with database.changing(self._home) as session:
+            here = intake.remember(session, bodies, now)
+            new, refused = intake.store(session, said, now)
+            for duty in self._duties:
+                for charger, body in here:
+                    with self._guarded(session, lines):
+                        outgoing += list(duty.state(session, charger, body, now))
+                for charger, event in new:
+                    with self._guarded(session, lines):
+                        outgoing += list(duty.event(session, charger, event, now))
+                for topic, payload in others:
+                    if any(
+                        aiomqtt.Topic(topic).matches(each)
+                        for each in duty.filters(installation.current(session))
+                    ):
+                        with self._guarded(session, lines):
+                            outgoing += list(duty.message(session, topic, payload, now))
+            lines += [line for charger, event in new for line in _worth_saying(charger, event)]
+        self._done.update(states=len(states), events=len(new))
+        return outgoing, lines, refused
+
+    def _coming_and_going(self, bodies: dict[str, Any]) -> list[str]:
+        lines = []
+        for name, body in bodies.items():
+            if body.get("online") is True:
+                if name in self._away:
+                    lines.append(f"{name}: online")
+                self._away.discard(name)
+            elif body.get("online") is False and name not in self._away:
+                self._away.add(name)
+                lines.append(f"{name}: offline")
+        return lines
+
+    # --- duties ---
+
+    async def _listen_for_duties(self, link: broker.Link, listened: set[str]) -> set[str]:
+        def wanted() -> set[str]:
+            with database.reading(self._home) as session:
+                site = installation.current(session)
+                return {each for duty in self._duties for each in duty.filters(site)}
+
+        new = (await asyncio.to_thread(wanted) if self._duties else set()) - listened
+        if new:
+            await link.listen(sorted(new))
+        return new
+
+    async def _tick(self, link: broker.Link) -> None:
+        while True:
+            await asyncio.sleep(TICK_S)
+            await self._do(link, "tick", lambda duty, session, now: duty.tick(session, now))
+
+    async def _do(
+        self,
+        link: broker.Link,
+        name: str,
+        call: Callable[[Duty, Session, int], Iterable[Outgoing]],
+    ) -> None:
+        concerned = [each for each in self._duties if overwrites(each, name)]
+        if not concerned:
+            return
+
+        def work() -> tuple[list[Outgoing], list[str]]:
+            outgoing: list[Outgoing] = []
+            lines: list[str] = []
+            now = int(time.time())
+            with database.changing(self._home) as session:
+                for duty in concerned:
+                    with self._guarded(session, lines):
+                        outgoing += list(call(duty, session, now))
+            return outgoing, lines
+
+        outgoing, lines = await asyncio.to_thread(work)
+        for line in lines:
+            self._say(line)
+        await self._send(link, outgoing)
+
+    @contextmanager
+    def _guarded(self, session: Session, lines: list[str]) -> Iterator[None]:
+        """What fails is taken back alone and told once: the rest goes on."""
+        point = session.begin_nested()
+        try:
+            yield
+        except Exception as error:
+            point.rollback()
+            cause = ("duty", _in_words(error))
+            if cause not in self._causes and len(self._causes) < _CAUSES_MOST:
+                self._causes.add(cause)
+                lines.append(cause[1])
+        else:
+            point.commit()
+
+    async def _send(self, link: broker.Link, outgoing: list[Outgoing]) -> None:
+        for each in outgoing:
+            await link.send(each.topic, each.payload, each.retain)
+
+    # --- telling ---
+
+    def _say_once(self, cause: tuple[str, ...], line: str) -> None:
+        if cause not in self._causes and len(self._causes) < _CAUSES_MOST:
+            self._causes.add(cause)
+            self._say(line)
+
+    def _forget_cause(self, kind: str) -> None:
+        self._causes = {cause for cause in self._causes if cause[0] != kind}
+
+
+def overwrites(duty: Duty, name: str) -> bool:
+    return getattr(type(duty), name) is not getattr(Duty, name)
+
+
+def _in_words(error: Exception) -> str:
+    if os.environ.get(DEBUG_VARIABLE):
+        traceback.print_exception(error)
+    return (
+        str(error) if isinstance(error, Refusal) else f"unexpected {type(error).__name__}: {error}"
+    )
+
+
+def _worth_saying(charger: Charger, event: Any) -> list[str]:
+    body = {key: intake.shown(value, 60) for key, value in event.body.items()}
+    match event.event:
+        case "list_applied":
+            return [f"{charger.name}: holds its list, {body.get('cards', '?')} cards"]
+        case "message_rejected":
+            return [
+                f"{charger.name}: refused a message on {body.get('topic')}: "
+                f"{body.get('why')}, {body.get('detail')}"
+            ]
+        case "fault" | "fault_cleared":
+            detail = f", {body['detail']}" if body.get("detail") else ""
+            words = "fault" if event.event == "fault" else "fault cleared"
+            return [f"{charger.name}: {words}: {body.get('fault')}{detail}"]
+    return []
+
+
+def _payload(message: aiomqtt.Message) -> bytes:
+    return message.payload if isinstance(message.payload, bytes) else b""
+
+
+def _what(plan: publishing.Plan) -> str:
+    return f"{count(len(plan.messages), 'message')} and {count(len(plan.objects), 'object')}"
+
+
+def _whom(plan: publishing.Plan) -> str:
+    names = [
+        each["charger"]
+        for each in plan.chargers
+        if each["settings"]["published"] or each["allowlist"]["published"]
+    ]
+    return ", ".join(names) if 0 < len(names) <= 4 else count(len(names), "charger")
+
+
+async def _within(what: Awaitable[Any], seconds: float) -> None:
+    try:
+        await asyncio.wait_for(what, seconds)
+    except TimeoutError:
+        return
+
+
+async def _until_first(*works: Awaitable[Any]) -> None:
+    """Until one of them ends; the others end with it. Raises what that one has raised."""
+    tasks = [asyncio.ensure_future(each) for each in works]
+    try:
+        ended, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for each in ended:
+            each.result()
+    finally:
+        for each in tasks:
+            each.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
