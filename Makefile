@@ -39,8 +39,9 @@ $(READY): pyproject.toml Makefile
 run: setup
 	@$(BIN)/python -m tools.demo
 
+# Two files at a time: most of it waits for virtual chargers.
 test: setup
-	@$(BIN)/pytest
+	@$(BIN)/pytest -n 2 --dist loadfile
 
 fleet: setup
 	@TAPGATE_FLEET=20x200 $(BIN)/pytest host_tests/end_to_end/test_a_fleet.py

@@ -22,6 +22,7 @@ from firmware.commands import Commands, SwitchedOff
 from firmware.downlink import Downlink
 from firmware.journal.numbering import Numbering
 from firmware.journal.pending import Pending
+from firmware.link.framing import OBJECT_LIMIT
 from firmware.link.messages import Versions, verify
 from firmware.link.mqtt import Mqtt
 from firmware.link.topics import Topics
@@ -90,7 +91,7 @@ class App:
             on_connect=self._connected,
             on_message=lambda topic, payload: self.downlink.message(topic, payload),
             on_ack=self.pending.acknowledged,
-            on_oversized=self._oversized,
+            on_skipped=self._skipped,
             on_problem=self._link_problem,
             beat=watchdog.task("mqtt", _LIMIT_MS),
             objects=topics.object(""),
@@ -228,11 +229,11 @@ class App:
             if not self._watchdog.feed(now_ms):
                 self._say("late: " + ", ".join(self._watchdog.late(now_ms)))
             self.clock.tick()
-            self._keep_in_step(now_ms)
-            try:
-                self.uplink.send(now_ms)
-            except MemoryError as error:
-                self._failed(error)
+            for work in (self._keep_in_step, self.uplink.send):
+                try:
+                    work(now_ms)
+                except MemoryError as error:  # the next time there may be enough
+                    self._failed(error)
             self._remarks()
             self._restart_if_due(now_ms)
             await asyncio.sleep_ms(_HOUSEKEEPING_MS)
@@ -247,7 +248,9 @@ class App:
 
     def _remarks(self):
         lamp = self._light
-        lamp.standing("offline", not self.mqtt.connected)
+        settings = self.settings
+        by_list = settings["authority"] == "native" or settings["offline"] == "list"
+        lamp.standing("offline", by_list and not self.mqtt.connected)
         lamp.standing("reader", self._reader_failed and self.point.authorisation_required)
 
     def _load(self):
@@ -274,17 +277,17 @@ class App:
 
     def _connected(self):
         self.downlink.connected()
-        self.downlink.subscribe(self.mqtt)
         self.uplink.connected()
         self.sync.resume()
         self._said = ""
 
-    def _oversized(self, topic, size):
+    def _skipped(self, topic, size):
         digest = self._topics.digest(topic) if topic else None
         if digest is None:
             self.downlink.skipped(topic, size)
         else:
-            self.sync.lost(digest, f"{size} bytes")
+            why = f"{size} bytes" if size > OBJECT_LIMIT else f"no memory for {size} bytes"
+            self.sync.lost(digest, why)
 
     def _link_problem(self, kind, detail):
         self._say(f"link {kind}: {detail}")

@@ -134,6 +134,8 @@ class ChargePoint:
             except Exception as error:
                 self._failed(error)
         if self.session is not before:
+            if self.session.asked is None:
+                self._question = self._uplink.question = None  # nobody waits for its answer
             self._light.state(self.session.state)
             self._uplink.changed()
         return self.outcome
@@ -141,7 +143,6 @@ class ChargePoint:
     def review(self) -> None:
         """Settings or allow-list may be others now: the next `control` does what follows."""
         self._to_review = True
-        self._uplink.changed()  # the state message names some of them
 
     def control(self, now_ms: int) -> None:
         """Look at the vehicle, the contacts and the time; bring the light up to date."""
@@ -150,7 +151,10 @@ class ChargePoint:
             if self._is_withdrawn():
                 self.happened(_WITHDRAWN)
             self._to_review = False
-        if self.session.asked and not (self._asks_operator and self._uplink.linked):
+            self._uplink.changed()  # the state message names some of them
+        if self.session.asked and (
+            self._question is None or not (self._asks_operator and self._uplink.linked)
+        ):
             self.happened(_UNANSWERED)  # nor will it be
         seen = self._vehicle.sample(now_ms)
         if seen != self._seen:
@@ -207,7 +211,6 @@ class ChargePoint:
         self._question = self._uplink.ask(_hex(token), state)
 
     def _unanswered(self, token):
-        self._uplink.question = None
         try:
             self._by_list(token)
         except Exception as error:

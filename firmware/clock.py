@@ -16,6 +16,9 @@ _LAST = const(2_710_700_000)
 
 # How far an exact time may lie behind what is known before one of the two must be false.
 _DISAGREE_S = const(600)
+# How far it may lie ahead before it has to be said twice, and how alike.
+_AHEAD_S = const(86_400)
+_ALIKE_S = const(5)
 _STORE_S = const(600)
 _STORE_AGAIN_S = const(60)
 
@@ -42,6 +45,7 @@ class Clock:
         self._saved_up_s = 0
         self._save_due = False
         self.is_set = False
+        self.said_once = None  # what `_base` would be by an exact time that is not believed yet
         self.store_error = None  # why the time could not be stored, or None
         stored = load() if load else None
         if stored is not None and self._possible(stored):
@@ -90,15 +94,23 @@ class Clock:
         return None if now is None else (now - EPOCH_2024) // 60
 
     def set_exactly(self, t: int) -> bool:
-        """Take the time from NTP. False, and nothing changed: it lies far before what is known.
+        """Take the time from NTP. False, and nothing changed: it lies far before what is known, or
+        so far ahead of it that the next answer has to say the same (`said_once`).
 
         A little before is believed, and the clock then stands until that moment comes round again.
+        Nothing turns a clock back that one wrong answer has set years ahead.
         """
+        said, self.said_once = self.said_once, None
         if not self._possible(t):
             return False
         known = self.now()
-        if known is not None and t < known - _DISAGREE_S:
-            return False
+        if known is not None:
+            if t < known - _DISAGREE_S:
+                return False
+            base = t - self.up_s()
+            if t > known + _AHEAD_S and (said is None or abs(base - said) > _ALIKE_S):
+                self.said_once = base
+                return False
         self._rebase(t, known)
         self.is_set = True
         self._to_rtc(t, _MARK)

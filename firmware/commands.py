@@ -53,20 +53,21 @@ class Commands:
         """The operator's verdict on a card; MessageError where it answers no open question."""
         n, word = body.get("n"), body.get("verdict")
         role, group = body.get("role", USER), body.get("group", 0)
-        wrong = _person(body, role, group)
+        token = _token(body)
+        wrong = _person(token, role, group)
         if type(n) is not int:
             wrong = "n: found {!r}, allowed a whole number".format(n)
         elif not _is_text(word):
             wrong = "verdict: found {!r}, allowed a text of 1 to {}".format(word, _TEXT_MOST)
         if wrong:
             raise MessageError("type", wrong)
-        if not self._point.answer(n, _token(body), role, group, word):
+        if not self._point.answer(n, token, role, group, word):
             raise MessageError("answer", "no question {} about this card, or no more".format(n))
 
     def _authorise(self, body):
-        role, group = body.get("role"), body.get("group", 0)
-        return _person(body, role, group) or self._point.happened(
-            ("authorise", _token(body), role, group)
+        token, role, group = _token(body), body.get("role"), body.get("group", 0)
+        return _person(token, role, group) or self._point.happened(
+            ("authorise", token, role, group)
         )
 
     def _available(self, body):
@@ -105,13 +106,17 @@ class Commands:
             token, session = _token(body), self._point.session
             if token is None:
                 return _TOKEN_ALLOWED
-            holder = session.holder
-            if holder[0] != token if holder else session.progress == RUNNING:
+            if session.holder is None:
+                another = session.progress == RUNNING  # nobody's: an open charger began it
+            else:
+                another = session.holder[0] != token
+            if another:
                 return "another session"
         return self._point.happened(("stop", reason))
 
 
 def _token(body):
+    """The 7 bytes of the token; None where it is none."""
     try:
         token = binascii.unhexlify(body.get("token"))
     except (TypeError, ValueError):
@@ -119,9 +124,9 @@ def _token(body):
     return token if len(token) == _TOKEN_BYTES else None
 
 
-def _person(body, role, group):
+def _person(token, role, group):
     """What is wrong with the token, the role or the group; None when nothing is."""
-    if _token(body) is None:
+    if token is None:
         return _TOKEN_ALLOWED
     if role not in ROLES:
         return "role: found {!r}, allowed {}".format(role, ", ".join(ROLES))

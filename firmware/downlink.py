@@ -12,6 +12,7 @@ from firmware.settings import SettingsError
 _REPORT_EVERY_S = const(60)
 _CAUSES_LIMIT = const(16)  # that are reported within that time
 _ASK_AGAIN_S = const(60)
+_ANSWER_AGE_S = const(600)  # of a verdict; two clocks are never quite the same
 
 
 class Downlink:
@@ -64,7 +65,8 @@ class Downlink:
         while self._due and link.subscribe(self._due[-1], 1):
             self._due.pop()
 
-    def message(self, topic: str, payload: bytes) -> None:
+    def message(self, topic: str, payload) -> None:
+        """`payload`: bytes, or a memoryview of what the link writes over with the next message."""
         digest = self._topics.digest(topic)
         if digest is not None:
             self._sync.object(digest, payload)
@@ -112,7 +114,8 @@ class Downlink:
     def _take_settings(self, body, raw):
         if self._settings.is_current(raw):
             return
-        self._versions.check("settings", body["v"])
+        # Those that should be in force may come again: what was kept of them may be damaged.
+        self._versions.check("settings", body["v"], again=self._settings.version < body["v"])
         self._settings.offer(body, raw)
         self._changed()
         self._versions.floor("settings", body["v"])
@@ -138,7 +141,11 @@ class Downlink:
         self._record("command_done", {"v": version, "command": name, "ok": not why, "why": why})
 
     def _take_verdict(self, body, raw):
-        # In memory alone: no question's number ever comes again, so neither does its answer.
+        # In memory alone, as no question's number comes again, nor does its answer; where the flash
+        # keeps no numbers they do come again after a restart, but with another time.
+        now = self._clock.now()
+        if now is not None and body["t"] < now - _ANSWER_AGE_S:
+            raise MessageError("expired", f"t {body['t']}, now {now}")
         self._versions.check("verdict", body["v"])
         self._versions.floor("verdict", body["v"])
         self._answer(body)

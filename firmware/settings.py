@@ -23,7 +23,6 @@ _ALLOWED = {
     "stop_on_withdrawal": bool,
     "resume_within_s": (0, 0x3FFF_FFFF),
 }
-_OPERATOR_WAIT_S = const(10)
 _SIGNATURE_BYTES = const(64)
 
 
@@ -38,7 +37,7 @@ class Settings:
     def __init__(self, path: str, verify, defaults: dict):
         self._path = path
         self._verify = verify
-        self._defaults = {"operator_wait_s": _OPERATOR_WAIT_S}
+        self._defaults = {}
         for name in _ALLOWED:
             if name in defaults:
                 self._defaults[name] = defaults[name]
@@ -49,7 +48,8 @@ class Settings:
         return self._values[name]
 
     def load(self) -> str | None:
-        """Take up what the flash holds. Returns why it was not taken, or None."""
+        """Take up what the flash holds. Returns why it was not taken, or None. Where there was
+        something, a charger that is open by default is restricted until settings come."""
         raw = flash.read(self._path, _LIMIT_BYTES)
         if raw is None:
             return None  # none yet
@@ -57,6 +57,7 @@ class Settings:
             body = self._verify(raw)
             self._apply(self._checked(body), body["v"], raw)
         except ValueError as error:
+            self._values["access"] = "restricted"
             return str(error)
         return None
 

@@ -66,6 +66,7 @@ from firmware.access.words import (
     AWAITING,
     CHARGING,
     CHECKING,
+    CONCURRENT_TX,
     ENROLLING,
     FAULTED,
     FINISHED,
@@ -191,7 +192,10 @@ def _card(session, event, now_ms):
         return "busy_card"
     elif session.state == ENROLLING and verdict == RANDOM_NUMBER:
         return "random_card"
-    right = may_stop(session.holder, token, role, group, verdict)
+    holder = session.holder
+    if holder is not None and (name == "answer") != (holder[3] == "operator"):
+        group = 0  # the operator numbers its groups, and the owner's list its own
+    right = may_stop(holder, token, role, group, verdict)
     if right is not None:
         if session.progress == RUNNING and _settling(session, now_ms):
             return "early_card"
@@ -276,6 +280,8 @@ def _note(new, event, now_ms):
         new[_ASKS] = event[1] and event[2]
         if not event[1]:
             new[_SETTLING] = None  # what that tap did is over: the next one begins anew
+            if new[_PROGRESS] != RUNNING:
+                new[_ASKED] = None  # whoever leaves has not waited
     elif name == "access":
         new[_OPEN] = event[1] == OPEN
     elif name == "available":
@@ -299,8 +305,10 @@ def _enter(new, next_state, out):
         next_state = CHARGING if new[_ASKS] else AUTHORISED
     elif next_state == _REST:
         next_state = _rest(new, out)
-    if new[_STATE] == CHECKING and next_state != CHECKING:
+    if new[_STATE] == CHECKING and next_state not in (CHECKING, FAULTED, UNAVAILABLE):
         new[_ASKED] = None  # nobody waits for that answer any more
+    elif new[_ASKED] is not None and next_state in (AVAILABLE, AWAITING, FINISHED):
+        next_state = CHECKING  # what the question ran beside is over, the question is not
     new[_STATE] = next_state
     if new[_PROGRESS] != RUNNING and next_state != PREAUTHORISED:
         new[_HOLDER] = None
@@ -357,6 +365,8 @@ _CONDITIONS = {
 
 # The effects of its last column.
 
+_BY = {"tap": "card", "answer": "operator", "authorise": "remote"}
+
 
 def _take(new, event, now_ms, out, argument):
     new[_HOLDER] = (event[1], event[3], event[2], _BY[event[0]])
@@ -371,10 +381,12 @@ def _start(new, event, now_ms, out, argument):
 
 def _end(new, event, now_ms, out, reason):
     new[_PROGRESS] = OVER
-    new[_ASKED] = None  # it was about this session
     token, _, role, _ = new[_HOLDER] or (None, 0, None, None)
     fields = {"token": token, "role": role, "reason": reason or event[1] or "remote"}
     out.append(("record", "session_ended", fields))
+    if new[_ASKED] is not None:  # that tap was about this session
+        _refuse(new, ("ask", new[_ASKED][1], None, 0, None), now_ms, out, CONCURRENT_TX)
+        new[_ASKED] = None
 
 
 def _anew(new, event, now_ms, out, argument):
@@ -458,9 +470,6 @@ _EFFECTS = {
     "fault_cleared": _record_fault,
     "declined": _declined,
 }
-
-
-_BY = {"tap": "card", "answer": "operator", "authorise": "remote"}
 
 
 def _settling(session, now_ms):

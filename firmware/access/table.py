@@ -12,7 +12,8 @@ and `random` while enrolling.
 
 In `checking` everything waits for the operator. An answer that comes there is a tap in the state
 that the facts lead to. In every other state a question runs beside what goes on, and its answer is
-a tap in the state that it finds.
+a tap in the state that it finds. Where that would be `available`, `awaiting` or `finished`, the
+charger is `checking` until the answer comes. A session takes the question about it along.
 
 A text for people: `session.condense` makes of it what the board keeps.
 """

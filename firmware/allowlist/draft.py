@@ -80,11 +80,28 @@ class Draft:
         if cards != self.applied.cards:
             raise ListError(f"list of {cards} cards, its ref says {self.applied.cards}")
 
+    def brought(self, pack: int) -> int:
+        """The bytes of a pack that this list needs and the one in force does not."""
+        rows, listed = self.rows, self._packs.listed[pack]
+        return sum(
+            [
+                rows.size(i)
+                for i in range(*self._packs.shards_of(pack, self.bits))
+                if rows.count(i) and listed <= rows.where(i) < NOWHERE
+            ]
+        )
+
     def ends(self) -> list:
-        """The ends of the 16 packs as they are once this list is in force."""
-        ends = self._packs.ends[:PACKS]
+        """The ends of the 16 packs as they are once this list is in force; 0 for those that it does
+        not need, which will be swept away.
+        """
+        packs = self._packs
+        ends = packs.ends[:PACKS]
         if self._copied != _NONE:
-            ends[self._copied] = self._packs.ends[SPARE]
+            ends[self._copied] = packs.ends[SPARE]
+        for pack in range(PACKS):
+            if not self.rows.bytes_from(*packs.shards_of(pack, self.bits)):
+                ends[pack] = 0
         return ends
 
     @property

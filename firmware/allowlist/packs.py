@@ -18,6 +18,7 @@ PACKS = const(16)
 SPARE = const(16)  # stands for the other file of the pack that is being copied
 UNIT = const(8)  # bytes; all shards are multiples of it: 8 + 16 n
 
+_TOGETHER = const(4)  # shards that reach the flash together: fewer blocks to write, and to erase
 _LAST = const(0xFFFE)  # the highest place a row can hold, in units: packs of up to 512 KB
 _FULL = const(28)  # ENOSPC
 _NONE = const(2)  # ENOENT
@@ -37,6 +38,9 @@ class Packs:
         self._open: list = [None] * (PACKS + 1)
         self._written = set()  # the packs whose open file may be written
         self._copied = 0  # the pack that SPARE stands for
+        self._loose = None  # the pack whose last shards a power cut would take
+        self._flushed = 0  # its end without them
+        self._held = 0  # how many they are
         self.begin(0, [0] * PACKS)
 
     def begin(self, generations: int, ends: list) -> None:
@@ -63,24 +67,40 @@ class Packs:
         return file.readinto(view) == len(view)
 
     def append(self, pack: int, data: bytes | bytearray | memoryview) -> int:
-        """Write a shard behind the others, for good; the place where it begins.
-
-        After an error the pack is what it was.
+        """Write a shard behind the others; the place where it begins. It is there for good after
+        `flush`. After an error the pack is what it was then.
         """
+        if self._loose != pack:
+            self.flush()
         where = self.ends[pack]
         end = where + len(data) // UNIT
         if end > _LAST:
             raise OSError(_FULL, "no room")
         file = self._writable(pack)
+        if self._loose is None:
+            self._loose, self._flushed, self._held = pack, where, 0
         try:
             file.seek(where * UNIT)
             file.write(data)
-            file.flush()
         except OSError:
-            self._close(pack)
+            self._give_up(pack)
             raise
         self.ends[pack] = end
+        self._held += 1
+        if self._held == _TOGETHER:
+            self.flush()
         return where
+
+    def flush(self) -> None:
+        """What was written is there for good."""
+        pack = self._loose
+        if pack is not None:
+            try:
+                self._open[pack].flush()
+            except OSError:
+                self._give_up(pack)
+                raise
+            self._loose = None
 
     def copy_to_spare(self, pack: int) -> None:
         """Begin the other file of `pack`, empty, as SPARE."""
@@ -130,6 +150,10 @@ class Packs:
         for pack in range(PACKS + 1):
             self._close(pack)
 
+    def _give_up(self, pack):
+        self.ends[pack] = self._flushed
+        self._close(pack)
+
     def _path(self, pack):
         return f"{self._root}/{self.name(pack)}"
 
@@ -160,6 +184,8 @@ class Packs:
     def _close(self, pack):
         file, self._open[pack] = self._open[pack], None
         self._written.discard(pack)
+        if self._loose == pack:
+            self._loose = None
         if file is None:
             return
         try:

@@ -178,11 +178,14 @@ class Store:
         Raises OSError."""
         return draft.prepare(self._view)
 
-    def fits(self, draft: Draft) -> bool:
-        """Whether what is missing has room on flash, and RESERVE_BYTES stay free for others."""
+    def room(self, draft: Draft) -> int:
+        """Bytes of flash that stay free once all that is missing has come, beside RESERVE_BYTES for
+        others. Asking takes littlefs a walk through all it holds: not to be done all the time.
+        """
+        self._packs.flush()  # or littlefs counts what is written twice
         each = shard.HEADER_BYTES + (shard.ENTRY_BYTES * draft.applied.cards >> draft.bits)
         needed = draft.missing * each + _RECORD_BYTES + RESERVE_BYTES
-        return self._files.free(self._root) >= needed
+        return self._files.free(self._root) - needed
 
     def commit(self, draft: Draft) -> None:
         """Put a complete draft in force. After an error the list is what it was.
@@ -190,6 +193,7 @@ class Store:
         Raises ListError where the cards do not add up, or OSError.
         """
         draft.check()
+        self._packs.flush()
         ends = draft.ends()
         self._record.write(draft.raw, draft.generations, draft.generation, ends, draft.rows)
         if draft.copies:
@@ -210,26 +214,41 @@ class Store:
 
     # What is left over.
 
-    def to_renew(self, pressed: bool = False) -> int:
-        """The number of a pack that is damaged, or of which a third is out of date; or -1.
-
-        `pressed`: room is short, so that one block out of date is enough.
-        """
+    def to_renew(self) -> int:
+        """The number of a pack that is damaged, or of which a third is out of date; or -1."""
         rows = self._rows
-        room = RESERVE_BYTES if pressed or self.damaged is not None else 2 * RESERVE_BYTES
-        if rows is None or self._files.free(self._root) < room:
+        if rows is None:
             return _NONE
         if self.damaged is not None:
-            return self._packs.pack_of(self.damaged, rows.bits)
+            pack = self._packs.pack_of(self.damaged, rows.bits)
+            return pack if self._has(RESERVE_BYTES) else _NONE
         for pack in range(PACKS):
-            first, end = self._packs.shards_of(pack, rows.bits)
-            if first == end and not pressed:
-                continue  # no shard of this list lies there: `sweep` takes the whole file
-            live = rows.bytes_from(first, end)
-            dead = self._packs.ends[pack] * UNIT - live
-            if dead >= (_BLOCK_BYTES if pressed else max(_WASTE_BYTES, live >> 1)):
-                return pack
+            live = self._live(pack)
+            # Of what holds no shard of this list, `sweep` takes the whole file.
+            if live and self._packs.ends[pack] * UNIT - live >= max(_WASTE_BYTES, live >> 1):
+                return pack if self._has(2 * RESERVE_BYTES) else _NONE
         return _NONE
+
+    def may_copy(self) -> bool:
+        """Whether there is room to copy a pack, for which RESERVE_BYTES may be used."""
+        return self._rows is None or self._has(RESERVE_BYTES)
+
+    def to_clear(self, pack: int, draft: Draft) -> bool:
+        """Whether a pack holds what is of use neither for the list in force nor for `draft`, for
+        which room is short; a block of it where the rest would have to be copied."""
+        dead = self._packs.ends[pack] * UNIT - self._live(pack) - draft.brought(pack)
+        return dead >= (_BLOCK_BYTES if self._rows else UNIT)
+
+    def drop(self, pack: int) -> None:
+        """Remove a pack: for when no list is in force. Raises OSError."""
+        self._packs.remove(self._packs.name(pack))
+
+    def _has(self, free):
+        return self._files.free(self._root) >= free
+
+    def _live(self, pack):
+        rows = self._rows
+        return rows.bytes_from(*self._packs.shards_of(pack, rows.bits)) if rows else 0
 
     def sweep(self) -> bool:
         """Remove one file that the list in force does not need; False when there is none left.
@@ -240,8 +259,7 @@ class Store:
             return False
         needed = ["ref"]
         if self._rows is not None:
-            used = self._packs.pack_of((1 << self._rows.bits) - 1, self._rows.bits) + 1
-            needed += [self._packs.name(pack) for pack in range(used)]
+            needed += [self._packs.name(pack) for pack in range(PACKS) if self._live(pack)]
             needed.append(f"i{self._generation}")
         for name in self._files.names(self._root):
             if name not in needed:

@@ -13,6 +13,7 @@ from micropython import const
 
 from firmware.allowlist import index, ref
 from firmware.allowlist.errors import ListError, ObjectError
+from firmware.allowlist.packs import PACKS
 
 OBJECTS_AT_ONCE = const(4)
 ANSWER_MS = const(20_000)  # an object that has not come by then is asked for again later
@@ -24,6 +25,8 @@ _NONE = const(-1)
 _FULL = const(28)  # ENOSPC
 _AT_ONCE = const(32)  # shards that one turn looks at
 _ROOM_EVERY = const(16)  # shards, after which the room on flash is looked at again
+_PLENTY_BYTES = const(131_072)  # of room: it need not be looked at again
+_ROUNDING_BYTES = const(2_048)  # half a block, by which a pack grows more than its shards
 
 
 class Sync:
@@ -126,9 +129,10 @@ class Sync:
             draft = yield from self._drafted(offered, raw)
         try:
             yield from store.prepare(draft)
-            fits = not draft.missing or store.fits(draft)
+            room = store.room(draft) if draft.missing else 0
+            fits = room >= min(draft.missing, PACKS) * _ROUNDING_BYTES
             if fits:
-                yield from self._fetched(draft)
+                yield from self._fetched(draft, room < _PLENTY_BYTES)
                 store.commit(draft)
         finally:
             store.abandon(draft)
@@ -138,10 +142,12 @@ class Sync:
             self._work = self._tidy()
             self._on_applied(offered.version, offered.index, offered.cards)
         else:
-            pack = store.to_renew(pressed=True)
-            if pack == _NONE:
-                raise OSError(_FULL, "no room")
-            yield from self._renewed(pack)
+            pack = yield from self._to_clear(draft)
+            draft = None  # gives its memory back
+            if store.applied is None:
+                store.drop(pack)
+            else:
+                yield from self._renewed(pack)
             self._work = self._follow(offered, raw)
         yield True
 
@@ -178,14 +184,23 @@ class Sync:
         yield True
         return self._store.draft(raw, offered, kept)
 
-    def _fetched(self, draft):
+    def _fetched(self, draft, watched):
         looked_at = draft.missing
         for more in self._gather(draft, "shards"):
-            if looked_at - draft.missing >= _ROOM_EVERY:
+            if watched and looked_at - draft.missing >= _ROOM_EVERY:
                 looked_at = draft.missing
-                if not self._store.fits(draft):
+                if self._store.room(draft) < 0:
                     raise OSError(_FULL, "no room")
             yield more
+
+    def _to_clear(self, draft):
+        """A pack that holds what nobody needs; OSError where there is none."""
+        if self._store.may_copy():
+            for pack in range(PACKS):
+                yield True
+                if self._store.to_clear(pack, draft):
+                    return pack
+        raise OSError(_FULL, "no room")
 
     def _renewed(self, pack):
         draft = self._store.renewal(pack)

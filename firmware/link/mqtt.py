@@ -75,7 +75,7 @@ class Mqtt:
     on_connect(); on_disconnect();
     on_message(topic: str, payload: memoryview): the payload is gone when it returns;
     on_ack(packet_id): a message of QoS 1 has arrived at the broker;
-    on_oversized(topic: str | None, size: int): skipped, `size` bytes of payload, for its size or
+    on_skipped(topic: str | None, size: int): not taken, `size` bytes of payload, for its size or
     because not even the memory to read it was there;
     on_problem(kind: str, detail: str): kind is name, connect, tls, refused, timeout, closed,
     protocol, subscribe, handler, memory or internal; beat(): several times a second.
@@ -110,7 +110,7 @@ class Mqtt:
         on_disconnect=lambda: None,
         on_message=lambda topic, payload: None,
         on_ack=lambda packet_id: None,
-        on_oversized=lambda topic, size: None,
+        on_skipped=lambda topic, size: None,
         on_problem=lambda kind, detail: None,
         beat=lambda: None,
         rng=random.random,
@@ -124,7 +124,7 @@ class Mqtt:
         self._on_disconnect = on_disconnect
         self._on_message = on_message
         self._on_ack = on_ack
-        self._on_oversized = on_oversized
+        self._on_skipped = on_skipped
         self._on_problem = on_problem
         self._beat = beat
         self._rng = rng
@@ -339,7 +339,7 @@ class Mqtt:
 
     def _skip(self) -> None:
         inbox = self._inbox
-        self._call(self._on_oversized, self._topic, inbox.payload_size)
+        self._call(self._on_skipped, self._topic, inbox.payload_size)
         if inbox.qos:
             self._codec.acknowledge(inbox.packet_id)
 

@@ -29,8 +29,9 @@ async def keep(
     """Set `clock` whenever it is time to, while `network` (see `Wifi`) is up. Never ends.
 
     on_time(refused: str): a server has said the time, and the clock has taken it (""), or not, and
-    why; on_problem(kind: str, detail: str): there was no answer to take; beat(): several times a
-    second. `waits_ms`: after a failure at least and at most, and after a success at most.
+    why; on_problem(kind: str, detail: str): there was no answer to take, or it is to be said once
+    more; beat(): several times a second. `waits_ms`: after a failure at least and at most, and
+    after a success at most.
     """
     backoff = Backoff(random.random, waits_ms[0], waits_ms[1])
     left_ms = 0  # counted down: the ticks may wrap while there is no network
@@ -46,13 +47,20 @@ async def keep(
                 left_ms = 0
                 backoff.reset()  # another cause than the server
         elif left_ms <= 0 or (kept and not clock.is_set):
-            left_ms = kept = 0
+            left_ms = 0
+            kept = False
             try:
                 from firmware.link import ntp  # for this one question: memory is short
 
                 t = await ntp.ask(host, port, network.dns, random.random, beat) // 1_000
                 kept = clock.set_exactly(t)
-                on_time("" if kept else f"{host} says {t}, certain is {clock.now()}")
+                why = "" if kept else f"{host} says {t}, certain is {clock.now()}"
+                if clock.said_once is None:
+                    on_time(why)
+                else:
+                    on_problem("ntp", why)
+                    if clock.is_set:  # no hurry: by then a pool has another server to ask
+                        left_ms = waits_ms[1]
             except Exception as error:
                 if getattr(error, "kiss", False):
                     left_ms = waits_ms[1]

@@ -25,6 +25,8 @@ from host_tests.end_to_end.seeing import (
     unplug,
 )
 from host_tests.end_to_end.wire import Wire, signed
+from host_tests.link.fault_proxy import FaultProxy
+from tools.broker import AMQTT
 from tools.portal import signing
 from tools.portal.token import token
 from tools.virtual.client import VirtualCharger
@@ -43,8 +45,16 @@ BASE = f"tapgate/home/{NAME}/"
 class Target:
     """The charger that is attacked, and all that is to be had of it."""
 
-    def __init__(self, site: Site, charger: VirtualCharger, wire: Wire, keys: dict[str, bytes]):
+    def __init__(
+        self,
+        site: Site,
+        way: FaultProxy,
+        charger: VirtualCharger,
+        wire: Wire,
+        keys: dict[str, bytes],
+    ):
         self.site = site
+        self.way = way  # from the charger to the broker
         self.charger = charger
         self.wire = wire
         self.keys = keys  # the other charger's, and the cards'
@@ -83,10 +93,10 @@ def powered(site: Site) -> Iterator[Target]:
     wire = Wire(site.broker, NAME, bytes.fromhex(config["charger_key"]))
     try:
         site.tapgate("publish")
-        with site.charger(NAME) as charger:
+        with FaultProxy(site.broker.port) as way, site.charger(NAME, port=way.port) as charger:
             site.wait_in_step(NAME)
             keys = {"other": other["charger_key"], "cards": config["card_key"]}
-            yield Target(site, charger, wire, {k: bytes.fromhex(v) for k, v in keys.items()})
+            yield Target(site, way, charger, wire, {k: bytes.fromhex(v) for k, v in keys.items()})
             let_in_and_out(charger)
     finally:
         wire.close()
@@ -247,7 +257,7 @@ def test_a_command_that_is_kept_for_later(target: Target):
     wire.put("command", wire.signed("command", v=v, exp=exp, command="identify"))
     wire.wait_for("command_done", lambda event: event["v"] == v)
     heard = len(wire.said[BASE + "state"])
-    _gone(_connected(target.site, client_id=f"charger-home-{NAME}"))  # so that it has to
+    target.way.drop()
     wait(partial(is_back, wire, heard), 60, "back")
     wait(partial(refused_since, target, target.state["rejected"]), 10, "refused the second time")
     answers = [e for e in wire.events if e["event"] == "command_done" and e["v"] == v]
@@ -320,6 +330,10 @@ def test_every_quality_of_service_is_refused_alike(target: Target):
 def test_somebody_takes_the_chargers_own_name_at_the_broker(target: Target):
     """The broker sends one of two with the same client id away: cards do not notice."""
     refused(target, ("settings", b"x"))
+    if target.site.broker.kind == AMQTT:
+        pytest.skip(
+            "the embedded broker keeps both, against MQTT 3.1.4, and serves the first no more"
+        )
     thief = _connected(target.site, client_id=f"charger-home-{NAME}")
     try:
         let_in_and_out(target.charger)

@@ -10,6 +10,7 @@ from host_tests.end_to_end.conftest import ANNA, Site
 from host_tests.end_to_end.seeing import coil, plug_in, rests, shines, tap, unplug
 from host_tests.end_to_end.serving import serving
 from tools.demo import tapgate
+from tools.portal.app_sessions import AGAIN_S
 from tools.virtual.client import VirtualCharger
 
 SETTLED_S = 1.6
@@ -121,7 +122,8 @@ def test_serve_ends_the_session_of_who_is_let_in_no_more(site: Site, charger: Vi
             rests(charger, coil(False), 1.5, since)
             since = charger.mark()
             site.tapgate(*withdraw)
-            charger.wait_for(coil(False), 5, since)
+            # A charger is told at most every ten seconds, whatever it says of itself.
+            charger.wait_for(coil(False), AGAIN_S + 5, since)
             site.tapgate(*give_back)
             unplug(charger)
 

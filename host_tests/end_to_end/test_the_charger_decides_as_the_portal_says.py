@@ -15,7 +15,7 @@ import pytest
 from host_tests.end_to_end.conftest import OWNER, STRANGER, Site, wait
 from host_tests.end_to_end.seeing import TAP_MS, coil, plug_in, rests, unplug
 from host_tests.end_to_end.wire import Wire
-from tools.portal import chargers, database, installation, prediction
+from tools.portal import chargers, database, installation, prediction, settings
 from tools.portal.token import token
 from tools.virtual.client import VirtualCharger
 
@@ -148,7 +148,7 @@ def predicted(site: Site, place: Place, number: str, holder: str | None = None) 
             found = found.offline or found  # no platform answers here
             return found.verdict, found.role if found.verdict == "Accepted" else None
         theirs = token(key, bytes.fromhex(holder))
-        ends = prediction.may_end(session, here, charger, card, theirs, at, clock_set=clock_set)
+        ends = prediction.may_end(session, here, found, card, theirs)
         return ends, found.verdict
 
 
@@ -318,7 +318,8 @@ def settled(wire: Wire) -> None:
 
 
 def in_mode(wire: Wire, mode: str) -> bool:
-    return wire.state["access"] == mode
+    state = wire.state
+    return state["access"] == mode and state["authorisation_required"] is (mode == "restricted")
 
 
 def test_the_mode_is_the_one_that_the_portal_says(
@@ -332,9 +333,8 @@ def test_the_mode_is_the_one_that_the_portal_says(
             for name, place in places.items():
                 with database.reading(site.home) as session:
                     here = installation.current(session)
-                    mode = prediction.access(here, chargers.find(session, name))
+                    mode = settings.access(here, chargers.find(session, name))
                 wait(partial(in_mode, place.wire, mode), 10, mode)
-                assert place.wire.state["authorisation_required"] is (mode == "restricted")
                 since = place.charger.mark()
                 plug_in(place.charger, "blue" if mode == "open" else "yellow")
                 if mode == "open":

@@ -164,9 +164,9 @@ class Observer:
         text = json.dumps(payload) if isinstance(payload, dict) else payload
         self._client.publish(topic, text, qos=1, retain=True).wait_for_publish(10)
 
-    def tell(self, topic: str, payload: bytes) -> None:
+    def tell(self, topic: str, payload: bytes, qos: int = 1) -> None:
         """Publish for whoever is there, as events are."""
-        self._client.publish(topic, payload, qos=1).wait_for_publish(10)
+        self._client.publish(topic, payload, qos=qos).wait_for_publish(10)
 
     def until(self, condition: Callable[[], Any]) -> None:
         end = time.monotonic() + 10

@@ -5,7 +5,7 @@ import time
 import pytest
 
 from firmware.link import messages
-from tools.portal import chargers, database, installation, people, token
+from tools.portal import chargers, commanding, database, installation, people, token
 from tools.portal.app_sessions import AGAIN_S, GONE_S, AppSessions
 
 START = int(time.time()) - 600
@@ -26,9 +26,14 @@ class Watch:
         with database.changing(self.home) as session:
             charger = chargers.find(session, "garage")
             given = (charger, *arguments) if what == "state" else arguments
-            out = list(getattr(self.duty, what)(session, *given, self.now))
+            orders = list(getattr(self.duty, what)(session, *given, self.now))
+            assert all(each.charger == charger.id for each in orders)
+            issued = [
+                commanding.issue(session, charger, each.command, each.body, self.now)
+                for each in orders
+            ]
             key = bytes.fromhex(charger.key)
-        return [messages.verify(key, each.topic, each.payload) for each in out]
+        return [messages.verify(key, topic, payload) for _, topic, payload in issued]
 
     def says(self, session: object) -> list[dict]:
         """The charger's state: a session, or None."""
@@ -44,7 +49,8 @@ class Watch:
         orders = []
         for _ in range(0, seconds, step):
             self.now += step
-            orders += self._call("tick")
+            if self.duty.is_due(self.now):
+                orders += self._call("tick")
         return orders
 
 
@@ -105,6 +111,25 @@ def test_a_charger_that_is_gone_is_not_asked_for_ever(watch, user, site):
     assert len(watch.runs(watch.token(user))) == 1
 
 
+def test_while_nobody_is_stopped_there_is_nothing_to_do_each_second(watch, user, site):
+    watch.runs(watch.token(user))
+    assert not watch.duty.is_due(watch.now)
+    site("revoke", user)
+    watch.changed()
+    assert not watch.duty.is_due(watch.now + AGAIN_S - 1)
+    assert watch.duty.is_due(watch.now + AGAIN_S)
+
+
+def test_states_that_come_and_go_cause_no_more_stops(watch, user, site):
+    site("revoke", user)
+    holder = watch.token(user)
+    orders = []
+    for _ in range(5):
+        orders += watch.runs(holder)
+        watch.says(None)
+    assert len(orders) == 1
+
+
 def test_a_permission_given_back_in_time_lets_it_go_on(watch, user, site):
     watch.runs(watch.token(user))
     site("revoke", user)
@@ -134,6 +159,16 @@ def test_where_withdrawal_ends_no_session_neither_does_this(watch, user, site, h
     assert watch.changed() == []
 
 
+@pytest.mark.parametrize("offline", ["deny", "list"])
+def test_an_operator_that_is_connected_ends_no_session_by_that(watch, user, site, offline):
+    holder = watch.token(user)
+    watch.runs(holder)
+    assert site("operator", "connect", "Volt", "--offline", offline).status == 0
+    assert watch.changed() == watch.runs(holder) == watch.ticks(60) == []
+    assert site("person", "remove", user).status == 0
+    assert [each["token"] for each in watch.changed()] == [holder]
+
+
 def test_somebody_added_later_is_known_too(watch, user, site):
     watch.runs("0" * 14)
     site("person", "add", "late@x.org")
@@ -152,8 +187,6 @@ def test_who_comes_after_somebody_removed_does_not_inherit_their_session(watch, 
 
 
 def test_where_the_charger_does_not_know_its_start_the_order_does(watch, user, home):
-    from tools.portal import commanding
-
     holder = watch.token(user)
     with database.changing(home) as session:
         people.find(session, user).permissions[0].valid_until = START + 300

@@ -20,6 +20,15 @@ LOCKED = [  # KEY: a partner's lookup key
     ("partner", "grant", "KEY", "--role", "user"),
     ("partner", "revoke", "KEY"),
     ("revoke", OWNER, "--charger", "garage"),
+    ("person", "add", "bo@x.org", "--partner", "KEY"),
+    ("person", "set", OWNER, "--partner", "KEY"),
+    ("person", "set", OWNER, "--no-partner"),  # a partner's "none" is not lifted
+    ("partner", "remove", "KEY"),
+    ("group", "join", OWNER, "family"),
+    ("schedule", "set", "nights", "--week", "mo-su"),
+    ("settings", "--service-may-start", "on"),
+    ("settings", "--service-may-start", "on", "--charger", "garage"),
+    ("settings", "--service-may-start", "inherit", "--charger", "garage"),
 ]
 
 
@@ -109,6 +118,8 @@ def test_what_gives_is_locked_with_the_operators_name(site, anna):
     site("card", "add", anna, "--number", "04a1b2c3")
     site("access", "restricted", "--charger", "garage")
     key = site("partner", "add", "Volt", "--json").json["lookup_key"]
+    site("group", "add", "family")
+    site("schedule", "add", "nights", "--week", "mo-fr 22:00-06:00")
     site("operator", "connect", "Charge Oslo")
     for command in LOCKED:
         command = tuple(key if each == "KEY" else each for each in command)
@@ -130,6 +141,10 @@ def test_what_only_takes_away_is_not_locked(site, anna):
     assert site("card", "block", "04a1b2c3").status == 0
     assert site("card", "remove", "04a1b2c4").status == 0
     assert site("access", "restricted").status == 0
+    assert site("settings", "--service-may-start", "off").status == 0
+    assert site("settings", "--service-may-start", "off", "--charger", "garage").status == 0
+    assert site("settings", "--max-age", "7").status == 0
+    assert site("person", "set", anna, "--name", "A").status == 0
     assert site("person", "remove", anna).status == 0
 
 

@@ -12,7 +12,7 @@ import pytest
 from host_tests.portal.conftest import Tapgate
 from tools.portal import database, signing
 from tools.portal.bridge import VERDICTS, Bridge
-from tools.portal.duty import Outgoing
+from tools.portal.duty import Outgoing, Remark
 
 ASKED = "tapgate/home/garage/authorise"
 QUESTION = "tapgate/home/operator/question"
@@ -29,6 +29,7 @@ class Side:
         tapgate("operator", "connect", "Charge Oslo", "--out", str(file))
         self.home = home
         self.bridge = Bridge()
+        self.remarks: list[str] = []
         self.operator_key = bytes.fromhex(json.loads(file.read_text())["key"])
         with database.reading(home) as session:
             from tools.portal import chargers
@@ -39,7 +40,19 @@ class Side:
 
     def hear(self, topic: str, payload: bytes, now: int = NOW) -> list[Outgoing]:
         with database.changing(self.home) as session:
-            return list(self.bridge.message(session, topic, payload, now))
+            answers = list(self.bridge.message(session, topic, payload, now))
+        self.bridge.ended(True)
+        self.remarks += [each.text for each in answers if isinstance(each, Remark)]
+        return [each for each in answers if isinstance(each, Outgoing)]
+
+    def hear_in_vain(self, topic: str, payload: bytes) -> int:
+        """The database fails at the end: how many messages were in vain."""
+        found = 0
+        with pytest.raises(InterruptedError), database.changing(self.home) as session:
+            found = len(list(self.bridge.message(session, topic, payload, NOW)))
+            raise InterruptedError
+        self.bridge.ended(False)
+        return found
 
     def ask(self, charger: str = "garage", now: int = NOW, **change) -> list[Outgoing]:
         topic = f"tapgate/home/{charger}/authorise"
@@ -116,6 +129,55 @@ def test_an_answer_counts_once_and_only_for_the_last_question(side):
     assert side.answer(v=5, n=7) == []
     assert len(side.answer(v=6, n=8)) == 1
     assert side.answer(v=7, n=8) == []
+
+
+def test_what_was_not_stored_is_as_good_as_not_said(side):
+    topic = "tapgate/home/garage/authorise"
+    question = {"n": 7, "t": NOW, "token": TOKEN, "state": "awaiting"}
+    asked = signing.sign(side.charger_keys["garage"], topic, question)
+    assert side.hear_in_vain(topic, asked) == 1
+    assert len(side.hear(topic, asked)) == 1
+    answer = {"v": 1, "t": NOW, "charger": "garage", "n": 7, "verdict": "Accepted"}
+    answered = signing.sign(side.operator_key, ANSWER, answer)
+    assert side.hear_in_vain(ANSWER, answered) == 1
+    assert len(side.hear(ANSWER, answered)) == 1
+    assert side.answer(v=2) == []
+
+
+def test_questions_and_answers_handed_over_together_count_once_all_the_same(side):
+    asked = signing.sign(
+        side.charger_keys["garage"], ASKED, {"n": 7, "token": TOKEN, "state": "awaiting"}
+    )
+    answered = [
+        signing.sign(
+            side.operator_key,
+            ANSWER,
+            {"v": v, "t": NOW, "charger": "garage", "n": 7, "verdict": "Accepted"},
+        )
+        for v in (1, 2)
+    ]
+    with database.changing(side.home) as session:
+        answers = [
+            type(each)
+            for topic, payload in [(ASKED, asked)] * 2 + [(ANSWER, each) for each in answered]
+            for each in side.bridge.message(session, topic, payload, NOW)
+        ]
+    assert answers == [Outgoing, Remark, Outgoing, Remark]
+
+
+def test_what_is_not_passed_on_is_said_in_few_words(side):
+    side.ask()
+    before = len(side.remarks)
+    for n in range(7):
+        side.ask(n=n)
+        side.answer(key=bytes(32), v=n)
+        side.hear(f"tapgate/home/x{n}/authorise", b"")
+    assert len(side.remarks) == before + 21
+    assert set(side.remarks) == {
+        "garage: not passed on, a question no newer than the one before",
+        "Charge Oslo: not passed on, an answer that is not signed with its key",
+        "not passed on: a question from no charger of this installation",
+    }
 
 
 def test_two_chargers_are_asked_for_side_by_side(side):

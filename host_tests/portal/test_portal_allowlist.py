@@ -1,6 +1,7 @@
 """Objects byte by byte as DESIGN section 6 lays them out."""
 
 import hashlib
+from random import Random
 
 import pytest
 from hypothesis import given, settings
@@ -39,8 +40,19 @@ def entries(built: allowlist.AllowList) -> list[bytes]:
     return found
 
 
+def build(charger: int | None, cards, permissions) -> allowlist.AllowList:
+    """One charger's list."""
+    return allowlist.Lists(cards, permissions).of(charger)
+
+
+def entry(card: Card, permission: Permission) -> bytes:
+    """The 16 bytes of one card."""
+    [found] = entries(build(None, [card], {(card.person, None): permission}))
+    return found
+
+
 def test_an_entry_holds_token_group_bounds_and_flags():
-    packed = allowlist.entry(
+    packed = entry(
         card(group=0x1234, blocked=True),
         Permission("service", EPOCH_S + 60 * 0x010203, EPOCH_S + 60 * 0x0A0B0C, 9),
     )
@@ -50,7 +62,7 @@ def test_an_entry_holds_token_group_bounds_and_flags():
 
 @pytest.mark.parametrize(("role", "flags"), [("owner", 0), ("user", 1), ("service", 2)])
 def test_the_role_is_in_the_two_lowest_bits(role, flags):
-    assert allowlist.entry(card(), Permission(role, None, None, 0))[15] == flags
+    assert entry(card(), Permission(role, None, None, 0))[15] == flags
 
 
 @pytest.mark.parametrize(
@@ -66,13 +78,13 @@ def test_the_role_is_in_the_two_lowest_bits(role, flags):
     ],
 )
 def test_bounds_are_minutes_since_2024_that_give_nothing_away(valid_from, valid_until, minutes):
-    packed = allowlist.entry(card(), Permission("user", valid_from, valid_until, 0))
+    packed = entry(card(), Permission("user", valid_from, valid_until, 0))
     assert (int.from_bytes(packed[9:12], "big"), int.from_bytes(packed[12:15], "big")) == minutes
 
 
 def test_a_list_of_two_cards_is_one_shard_and_its_index():
     low, high = bytes.fromhex("00000000000001"), bytes.fromhex("ff000000000000")
-    built = allowlist.build(None, [card(high), card(low)], {(1, None): ALWAYS})
+    built = build(None, [card(high), card(low)], {(1, None): ALWAYS})
     tail = bytes.fromhex("000000000000000001")
     shard = b"TGS1\x00\x02\x00\x00" + low + tail + high + tail
     index = b"TGI1\x00\x00\x00\x00\x00\x00\x00\x02" + hashlib.sha256(shard).digest()[:16]
@@ -80,7 +92,7 @@ def test_a_list_of_two_cards_is_one_shard_and_its_index():
 
 
 def test_nobody_is_an_empty_shard():
-    built = allowlist.build(None, [card()], {})
+    built = build(None, [card()], {})
     index = b"TGI1" + bytes(8) + hashlib.sha256(b"TGS1\0\0\0\0").digest()[:16]
     assert built.cards == 0
     assert built.objects == {digest(b"TGS1\0\0\0\0"): b"TGS1\0\0\0\0", digest(index): index}
@@ -123,9 +135,9 @@ def test_one_changed_card_changes_one_shard_and_the_index():
     cards = [card((i * (1 << 56) // 1_000).to_bytes(7, "big"), person=i) for i in range(1_000)]
     permissions: dict[tuple[int, int | None], Permission]
     permissions = {(i, None): ALWAYS for i in range(1_000)}
-    before = allowlist.build(None, cards, permissions)
+    before = build(None, cards, permissions)
     cards[500] = cards[500]._replace(blocked=True)
-    after = allowlist.build(None, cards, permissions)
+    after = build(None, cards, permissions)
     assert len(after.objects.keys() - before.objects.keys()) == 2
 
 
@@ -146,8 +158,8 @@ def test_a_permission_on_the_charger_replaces_the_one_on_the_installation(site, 
         permissions[1, None] = Permission(site, None, None, 0)
     if charger:
         permissions[1, 7] = Permission(charger, None, None, 0)
-    here = entries(allowlist.build(7, [card()], permissions))
-    elsewhere = entries(allowlist.build(8, [card()], permissions))
+    here = entries(build(7, [card()], permissions))
+    elsewhere = entries(build(8, [card()], permissions))
     number = {"owner": 0, "user": 1, "service": 2}
     assert [each[15] & 3 for each in here] == ([number[role]] if role else [])
     assert [each[15] & 3 for each in elsewhere] == ([number[site]] if site else [])
@@ -155,13 +167,13 @@ def test_a_permission_on_the_charger_replaces_the_one_on_the_installation(site, 
 
 def test_an_expired_permission_on_the_charger_is_not_saved_by_the_wider_one():
     ended = Permission("user", None, EPOCH_S + 600, 0)
-    built = allowlist.build(7, [card()], {(1, None): ALWAYS, (1, 7): ended})
+    built = build(7, [card()], {(1, None): ALWAYS, (1, 7): ended})
     assert int.from_bytes(entries(built)[0][12:15], "big") == 10
 
 
 def test_blocked_and_expired_cards_stay_listed_so_that_the_charger_can_say_why():
     ended = Permission("user", None, EPOCH_S, 0)
-    built = allowlist.build(
+    built = build(
         None,
         [card(bytes(7), 1, blocked=True), card(TOKEN, 2)],
         {(1, None): ALWAYS, (2, None): ended},
@@ -177,7 +189,7 @@ def test_the_charger_takes_what_is_built_here():
     cards = [card(hashlib.sha256(i.to_bytes(2)).digest()[:7], i) for i in range(3_000)]
     permissions: dict[tuple[int, int | None], Permission]
     permissions = {(i, None): ALWAYS for i in range(3_000)}
-    built = allowlist.build(None, cards, permissions)
+    built = build(None, cards, permissions)
     whole = built.objects[built.digest]
     bits, count = index.check(whole)
     assert (bits, count) == (4, 3_000)
@@ -190,9 +202,9 @@ def test_the_charger_takes_what_is_built_here():
     st.randoms(use_true_random=False),
 )
 def test_every_card_is_listed_once_whatever_the_order(tokens, random):
-    built = allowlist.build(None, [card(each) for each in tokens], {(1, None): ALWAYS})
+    built = build(None, [card(each) for each in tokens], {(1, None): ALWAYS})
     random.shuffle(tokens)
-    again = allowlist.build(None, [card(each) for each in tokens], {(1, None): ALWAYS})
+    again = build(None, [card(each) for each in tokens], {(1, None): ALWAYS})
     assert built == again
     assert [each[:7] for each in entries(built)] == sorted(tokens)
     assert all(digest(content) == name for name, content in built.objects.items())
@@ -208,13 +220,14 @@ def one_by_one(charger, cards, permissions) -> allowlist.AllowList:
     for each in cards:
         permission = permissions.get((each.person, charger), permissions.get((each.person, None)))
         if permission and permission.role != "none":
-            found.append(allowlist.entry(each, permission))
+            found.append(entry(each, permission))
     return allowlist.encode(found)
 
 
-@given(st.randoms(use_true_random=False), st.sampled_from([0, 1, 40, 255, 256, 600, 1_100]))
+@given(st.integers(0, 1 << 64), st.sampled_from([0, 1, 40, 255, 256, 600, 1_100]))
 @settings(max_examples=25, deadline=None)
-def test_lists_that_differ_by_some_people_are_as_if_built_one_by_one(random, count):
+def test_lists_that_differ_by_some_people_are_as_if_built_one_by_one(seed, count):
+    random = Random(seed)  # tokens that a search for the simplest case cannot make equal
     people = max(count // 2, 1)
     cards = [
         Card(

@@ -119,3 +119,16 @@ def test_a_few_digits_are_no_number_unless_their_reading_is_said(text: str):
     with pytest.raises(Refusal, match="--as decimal"):
         card_number.number(text)
     assert len(card_number.number(text, "decimal")) == 4
+
+
+def test_zeros_that_fit_neither_4_nor_7_bytes_are_asked_about():
+    with pytest.raises(Refusal, match="10 digits for the first, with 17"):
+        card_number.number("0003735928559")
+    assert card_number.number("3735928559") == bytes.fromhex("deadbeef")
+    assert card_number.number("00000003735928559") == bytes.fromhex("000000deadbeef")
+
+
+@pytest.mark.parametrize("text", ["4294967296", "72057594037927936"])
+def test_a_number_that_is_too_large_is_told_so(text):
+    with pytest.raises(Refusal, match="as decimal, too large for"):
+        card_number.number(text)

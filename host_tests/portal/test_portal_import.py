@@ -139,13 +139,18 @@ def test_what_differs_is_changed_and_the_rest_stays(site: Tapgate, table, anna):
     assert site("card", "list", "--json").json[0]["label"] == "blue"
 
 
-def test_a_permission_from_a_table_forgets_the_schedule_of_the_one_it_replaces(
-    site: Tapgate, table, anna
-):
+def test_a_table_which_knows_no_schedules_takes_none_away(site: Tapgate, table, anna):
+    """It would let somebody in at all hours who was not."""
     site("schedule", "add", "office", "--week", "mo-fr 08:00-18:00")
     site("grant", anna, "--role", "user", "--schedule", "office")
-    assert counts(site("import", table(f"{anna},,user,,,,,,"), "--json")) == [0, 0, 0, 1, 0, 0]
-    assert people(site)[anna]["permissions"][0]["schedule"] is None
+    site("grant", anna, "--role", "user", "--charger", "garage", "--schedule", "office")
+    again = table(f"{anna},,user,,,,,,", f"{anna},,user,garage,,,,,")
+    assert counts(site("import", again, "--json")) == NOTHING
+    other = table(f"{anna},,service,,,,,,", f"{anna},,user,garage,,,,2026-01-01,")
+    assert counts(site("import", other, "--json")) == [0, 0, 0, 2, 0, 0]
+    found = people(site)[anna]["permissions"]
+    assert [each["role"] for each in found] == ["service", "user"]
+    assert [each["schedule"] for each in found] == ["office", "office"]
 
 
 def test_every_wrong_line_is_named_and_nothing_is_taken_in(site: Tapgate, table, anna):

@@ -70,6 +70,28 @@ def test_what_is_no_time_is_refused(text):
         moments.parse(text, OSLO)
 
 
+ENDS = (
+    "0001-01-01T00:00+14:00",
+    "0001-01-01",
+    "1969-12-31T23:59Z",
+    "9999-12-31",
+    "9999-12-31T23:59:59-12:00",
+)
+
+
+@pytest.mark.parametrize("text", ENDS)
+def test_a_time_that_no_clock_here_shows_is_refused_whatever_it_is_for(site, anna, text):
+    for command in (
+        ("grant", anna, "--role", "user", "--until", text),
+        ("grant", anna, "--role", "user", "--from", text),
+        ("check", "garage", "--person", anna, "--at", text),
+    ):
+        answer = site(*command)
+        assert answer.status == 2 and "beyond the calendar" in answer.err, answer
+    assert site("grant", anna, "--role", "user", "--until", "1970-01-02").status == 0
+    assert site("check", "garage", "--person", anna, "--at", "9998-12-30").status == 0
+
+
 @pytest.mark.parametrize("text", ["9999-12-31", "0001-01-01", "9999-12-31T23:59:59-12:00"])
 def test_the_ends_of_the_calendar_are_refused_or_read_but_never_crash(text):
     for end in (False, True):

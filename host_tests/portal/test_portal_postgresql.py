@@ -9,18 +9,21 @@ import subprocess
 import tempfile
 import threading
 import time
+import zlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import create_engine, text
 
 from host_tests.portal.conftest import OWNER, Tapgate
 from host_tests.portal.served import Served, event, state, until
 from tools.broker import Broker, free_port
 from tools.cli import main
 from tools.portal import database
+from tools.portal.duty import Duty
 
 _DEBIAN = Path("/usr/lib/postgresql")
 STATE = "tapgate/home/garage/state"
@@ -224,11 +227,87 @@ def test_serve_runs_on_it(there, home, broker, observe):
         again.ready()
 
 
+class LosesItsConnection(Duty):
+    """As a server does that is stopped in the course of it."""
+
+    def __init__(self) -> None:
+        self.lost = 0
+
+    def is_due(self, now: int) -> bool:
+        return not self.lost
+
+    def tick(self, session, now):
+        self.lost += 1
+        own = session.execute(text("SELECT pg_backend_pid()")).scalar_one()
+        with create_engine(os.environ[database.VARIABLE]).connect() as other:
+            other.execute(text(f"SELECT pg_terminate_backend({own})"))
+        session.execute(text("SELECT 1"))
+        return []
+
+
+def test_serve_outlives_a_connection_that_is_lost_in_the_course_of_its_work(
+    there, home, broker, observe
+):
+    duty = LosesItsConnection()
+    with Served(home, beside=[duty]) as served:
+        served.ready()
+        assert "trying again" in served.says("PostgreSQL")
+        said = len(served.lines)
+        there("access", "open")
+        served.says("published", since=said)
+        assert duty.lost == 1
+
+
+def _holders(address: str) -> list[int]:
+    with create_engine(address).connect() as other:
+        found = other.execute(
+            text(
+                "SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND granted"
+                f" AND objid = {zlib.crc32(b'serve') >> 1 | 1}"
+            )
+        )
+        return [each for (each,) in found]
+
+
+def _end(address: str, process: int) -> None:
+    with create_engine(address).connect() as other:
+        other.execute(text(f"SELECT pg_terminate_backend({process})"))
+    until(lambda: process not in _holders(address))
+
+
+def test_a_turn_whose_connection_is_lost_is_taken_again(there, address, home):
+    with Served(home) as served:
+        served.ready()
+        [first] = _holders(address)
+        _end(address, first)
+        there("access", "open")
+        until(lambda: _holders(address))
+        served.says("published")
+        assert there("serve").status == 1
+    assert served.error is None
+
+
+def test_who_has_lost_their_turn_to_another_gives_up(there, address, home):
+    with Served(home) as served:
+        served.ready()
+        [first] = _holders(address)
+        _end(address, first)
+        lock = database._lock(home, "serve")
+        assert lock.take()
+        there("access", "open")
+        until(lambda: served.error)
+        assert isinstance(served.error, database.Lost) and "one is enough" in str(served.error)
+        lock.close()
+
+
 @pytest.mark.parametrize(
     ("wrong", "words"),
     [
         ("mysql://x/y", "mysql://"),
         ("nonsense", "no address"),
+        ("postgresql://tapgate@127.0.0.1:port/site", "no address"),
+        ("postgresql://tapgate@127.0.0.1/site?plugin=none", "no address"),
+        ("postgresql://tapgate@127.0.0.1/site?host=a:b&host=c:d", "no address"),
         ("postgresql+psycopg://tapgate@127.0.0.1:9/site", "cannot be reached"),
     ],
 )

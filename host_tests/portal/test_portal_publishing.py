@@ -330,7 +330,7 @@ def test_publishers_take_turns(live, home, broker, monkeypatch):
     monkeypatch.setattr(publishing, "LOCK_PATIENCE_S", 0.2)
     descriptor = homes.open_lock(home, publishing.LOCK)
     assert homes.taken(descriptor)
-    failed(live("publish"), "another 'tapgate publish'")
+    failed(live("publish"), "another publisher")
     os.close(descriptor)
     assert live("publish", "--json").json["messages"] == 2
 

@@ -1,7 +1,10 @@
 """`tapgate serve`: the broker has what the data say, and what chargers say is stored."""
 
+import asyncio
 import json
+import os
 import signal
+import socket
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
@@ -10,12 +13,14 @@ from pathlib import Path
 import pytest
 
 from firmware.link import messages
-from host_tests.portal.conftest import OWNER, Observer, Tapgate
+from host_tests.portal.conftest import OWNER, Observer, Tapgate, process
 from host_tests.portal.served import Served, ServeProcess, event, state, until
 from host_tests.portal.test_portal_publishing import ALLOWLIST, OBJECT, SETTINGS, key, tokens
 from tools.broker import AMQTT, MOSQUITTO, Broker, mosquitto
-from tools.portal import database, publishing, serving, signing
-from tools.portal.duty import Duty, Outgoing
+from tools.portal import chargers, commanding, database, publishing, serving, signing
+from tools.portal import home as homes
+from tools.portal.bridge import Bridge
+from tools.portal.duty import Duty, Order, Outgoing
 from tools.portal.schema import Charger, Event
 
 STATE = "tapgate/home/garage/state"
@@ -222,6 +227,36 @@ def test_a_signal_ends_it_cleanly(live, home, ending):
         answer = json.loads("\n".join(until(lambda: running.lines[-1:] == ["}"] and running.lines)))
         assert answer["messages"] == 2 and answer["objects"] == 2
         assert running.process.stderr.read() == ""
+
+
+def test_who_reads_no_more_lines_ends_nothing(live, home, seen):
+    """As `tapgate serve | head -1` does."""
+    with process("serve", "--home", str(home)) as running:
+        try:
+            assert running.stdout and running.stderr
+            assert "ready" in running.stdout.readline()
+            running.stdout.close()
+            for mode in ("open", "restricted"):
+                assert live("access", mode).status == 0
+                until(lambda: access(seen, home) == mode)  # noqa: B023
+            running.send_signal(signal.SIGTERM)
+            assert running.wait(20) == 0
+            assert running.stderr.read() == ""
+        finally:
+            running.kill()
+
+
+def test_a_signal_ends_it_also_while_a_broker_keeps_it_waiting(site, home):
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        assert site("broker", f"mqtt://127.0.0.1:{silent.getsockname()[1]}").status == 0
+        with ServeProcess(home) as running:
+            connection, _ = silent.accept()
+            began = time.monotonic()
+            running.process.send_signal(signal.SIGINT)
+            assert running.process.wait(20) == 0
+            assert time.monotonic() - began < 4
+            assert [line for line in running.lines if "trying again" in line] == []
+            connection.close()
 
 
 def test_no_version_is_used_twice_however_it_is_killed(live, home, seen):
@@ -487,6 +522,62 @@ def test_a_charger_that_has_not_got_its_new_key_yet_is_heard(live, served, seen,
     until(lambda: len(stored(home)) == 2)
 
 
+def test_a_name_that_somebody_made_up_does_nothing_to_a_terminal(live, served, seen):
+    seen.tell("tapgate/home/\u202e\u2028evil" + "x" * 900 + "/event", b"{}")
+    line = served.says("no charger of that name")
+    assert line.isprintable() and len(line) < 100
+
+
+def test_names_that_somebody_made_up_are_told_once(live, served, seen, home):
+    for i in range(20):
+        seen.tell(f"tapgate/home/x{i}/event", b"{}")
+    say_event(seen, key(home), 1)
+    until(lambda: stored(home))
+    served.says("no charger of that name")
+    assert served.stop()["rejected"] == 20
+    assert sum("no charger of that name" in line for line in served.lines) == 1
+
+
+def test_no_junk_keeps_other_lines_from_being_said(live, served, seen, monkeypatch):
+    monkeypatch.setattr(serving, "_CAUSES_MOST", 1)
+    seen.tell("tapgate/home/x/event", b"{}")
+    served.says("no charger of that name")
+    seen.tell("tapgate/home/garage/event", b"{}")
+
+    def refuse(*_, **__):
+        raise ValueError("a mistake")
+
+    monkeypatch.setattr(publishing, "prepare", refuse)
+    live("access", "open")
+    served.says("unexpected ValueError: a mistake")
+    assert not [line for line in served.lines if "not signed" in line]
+
+
+def test_what_goes_on_is_told_again_now_and_then(live, served, seen, monkeypatch):
+    monkeypatch.setattr(serving, "TELL_AGAIN_S", 0.2)
+    seen.tell("tapgate/home/garage/event", b"{}")
+    served.says("not signed")
+    said = len(served.lines)
+    time.sleep(0.3)
+    seen.tell("tapgate/home/garage/event", b"{}")
+    served.says("not signed", since=said)
+
+
+def test_events_without_an_end_are_kept_by_nobody(live, served, seen, home, monkeypatch):
+    """Those that the broker does not hold back while they wait to be stored."""
+    topic, payload = event(key(home), 1)
+    for _ in range(50):
+        seen.tell(topic, payload, qos=0)
+    served.says("QoS 1")
+    _, large = event(key(home), 2, text="x" * 9_000)
+    seen.tell(topic, large)
+    served.says("more than 8192 bytes")
+    say_event(seen, key(home), 3)
+    until(lambda: stored(home))
+    assert stored(home) == [(3, "booted")]
+    assert served.stop()["rejected"] == 51
+
+
 def test_events_are_listed_by_charger_and_time(live, served, seen, home):
     live("charger", "add", "gate")
     say_event(seen, key(home), 1, t=1_700_000_000)
@@ -591,6 +682,176 @@ def test_a_duty_is_told_of_everything_and_what_it_answers_goes_out(live, seen, h
     assert served.says("unexpected ValueError: unlucky")
     assert live("charger", "list", "--json").json[0]["charger"] == "garage"
     assert [n for n, _ in stored(home)] == [13, 14]
+
+
+class Stopper(Duty):
+    """Answers each state with an order."""
+
+    def __init__(self):
+        self.ordered = False
+
+    def state(self, session, charger, body, now):
+        self.ordered = True
+        return [Order(charger.id, "stop", {"reason": "withdrawn"})]
+
+
+def commands(seen: Observer, home: Path) -> list[dict]:
+    topic = "tapgate/home/garage/command"
+    return [
+        messages.verify(key(home), topic, bytes(each.payload))
+        for each in seen.messages
+        if each.topic == topic
+    ]
+
+
+def test_an_order_waits_for_its_turn_and_nothing_else_does(live, seen, home):
+    duty = Stopper()
+    with Served(home, beside=[duty]) as served:
+        served.ready()
+        descriptor = homes.open_lock(home, "command")
+        assert homes.taken(descriptor)
+        seen.say(STATE, state(expected(live)))
+        until(lambda: duty.ordered)
+        say_event(seen, key(home), 1)
+        until(lambda: stored(home))
+        assert commands(seen, home) == []
+        with database.changing(home) as session:  # whoever has the turn sends first
+            charger = chargers.find(session, "garage")
+            row, topic, payload = commanding.issue(
+                session, charger, "identify", {}, int(time.time())
+            )
+            v = row.v
+        seen.tell(topic, payload)
+        os.close(descriptor)
+        seen.until(lambda: len(commands(seen, home)) == 2)
+    first, second = commands(seen, home)
+    assert (first["command"], second["command"]) == ("identify", "stop")
+    assert second["v"] > first["v"] == v and second["reason"] == "withdrawn"
+
+
+class Ticking(Duty):
+    def __init__(self):
+        self.count = 0
+
+    def tick(self, session, now):
+        self.count += 1
+        return []
+
+
+def test_data_that_are_held_for_too_long_do_not_end_the_link(live, home, monkeypatch):
+    monkeypatch.setattr(serving, "TICK_S", 0.05)
+    monkeypatch.setattr(database, "PATIENCE_S", 0.1)
+    duty = Ticking()
+    with Served(home, beside=[duty]) as served:
+        served.ready()
+        with database.changing(home):
+            served.says("another command has held it")
+        before = duty.count
+        until(lambda: duty.count > before)
+        assert not [line for line in served.lines if "back" in line]
+        assert sum("another command" in line for line in served.lines) == 1
+
+
+class Idle(Ticking):
+    def is_due(self, now):
+        return False
+
+
+def test_a_duty_that_is_not_due_costs_nothing_each_second(live, home, monkeypatch):
+    monkeypatch.setattr(serving, "TICK_S", 0.01)
+    monkeypatch.setattr(database, "PATIENCE_S", 0.1)
+    duty = Idle()
+    with Served(home, beside=[duty]) as served:
+        served.ready()
+        with database.changing(home):
+            time.sleep(0.5)
+        assert duty.count == 0
+        assert not [line for line in served.lines if "another command" in line]
+
+
+class Ending(Duty):
+    def __init__(self):
+        self.ends: list[bool] = []
+
+    def state(self, session, charger, body, now):
+        self.ends = []
+        return []
+
+    def ended(self, stored):
+        self.ends.append(stored)
+
+
+def test_what_is_not_stored_has_not_happened(live, seen, home, monkeypatch):
+    from tools.portal import intake
+    from tools.portal.refusal import Refusal
+
+    sound, failed = intake.store, []
+
+    def fail_once(*arguments):
+        if "nothing yet" not in failed:
+            failed.append("nothing yet")
+            raise Refusal("the disk is full")
+        return sound(*arguments)
+
+    monkeypatch.setattr(serving, "STORE_AGAIN_S", 0.05)
+    monkeypatch.setattr(intake, "store", fail_once)
+    duty = Ending()
+    with Served(home, beside=[duty]) as served:
+        served.ready()
+        before = len(duty.ends)
+        seen.say(STATE, {"online": False})
+        served.says("the disk is full")
+        served.says("garage: offline")
+        assert duty.ends[before:] == [False, True]
+
+
+def test_messages_that_are_not_passed_on_are_told_once_and_counted(live, seen, home, tmp_path):
+    live("operator", "connect", "Volt", "--out", str(tmp_path / "operator.json"))
+    with Served(home, beside=[Bridge()]) as served:
+        served.ready()
+        for i in range(5):
+            seen.tell("tapgate/home/operator/answer", b"nonsense")
+            seen.tell(f"tapgate/home/x{i}/authorise", b"nonsense")
+        served.says("Volt: not passed on, an answer that is not signed with its key")
+        served.says("a question from no charger of this installation")
+        seen.tell("tapgate/home/garage/authorise", b"nonsense")
+        served.says("garage: not passed on, a question that this charger has not signed")
+        done = served.stop()
+    assert sum("not passed on" in line for line in served.lines) == 3
+    assert done["rejected"] == 11
+
+
+def test_a_turn_ends_only_when_nobody_works_on_it_any_more(home, monkeypatch):
+    class Slow:
+        def __init__(self):
+            self.happened: list[str] = []
+
+        def take(self) -> bool:
+            self.happened.append("taking")
+            time.sleep(0.2)
+            self.happened.append("taken")
+            return True
+
+        def close(self) -> None:
+            self.happened.append("closed")
+
+    lock = Slow()
+    monkeypatch.setattr(database, "_lock", lambda *_: lock)
+
+    async def take() -> None:
+        async with database.turn(home, "test", 0, ""):
+            raise AssertionError
+
+    async def give_up() -> None:
+        taking = asyncio.create_task(take())
+        while not lock.happened:
+            await asyncio.sleep(0.01)
+        taking.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await taking
+
+    asyncio.run(give_up())
+    assert lock.happened == ["taking", "taken", "closed"]
 
 
 def test_nobody_fills_the_memory_with_topics_of_their_own(live, served, seen):

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from sqlalchemy import select
 
 from host_tests.portal.conftest import OWNER, Tapgate
-from tools.portal import allowlist, database, installation, prediction
+from host_tests.portal.test_portal_allowlist import entry
+from tools.portal import allowlist, database, installation, prediction, token
 from tools.portal.prediction import Prediction
 from tools.portal.schema import (
     Card,
@@ -22,6 +23,7 @@ from tools.portal.schema import (
     Partner,
     Permission,
     Person,
+    ReportedState,
     Schedule,
     ScheduleWindow,
 )
@@ -153,8 +155,8 @@ def test_bounds_count_in_whole_minutes(tables, predicted, second: int, verdict: 
 )
 def test_bounds_are_those_that_the_list_carries(first: int | None, end: int | None, at: int):
     role = allowlist.Permission("user", first, end, 0)
-    entry = allowlist.entry(allowlist.Card(bytes(7), 1, 0, False), role)
-    begins, ends = (int.from_bytes(entry[i : i + 3], "big") for i in (9, 12))
+    packed = entry(allowlist.Card(bytes(7), 1, 0, False), role)
+    begins, ends = (int.from_bytes(packed[i : i + 3], "big") for i in (9, 12))
     minute = (at - allowlist.EPOCH_S) // 60
     carried = begins <= minute and (not ends or minute < ends)
     site = Installation(timezone="UTC")
@@ -293,24 +295,39 @@ def test_who_may_end_whose_session(user, tables, home):
 
     tables(group)
 
-    def ends() -> set[str]:
+    def ends(of: str = "card", by: str = "card") -> set[str]:
         with database.reading(home) as session:
             site, where = installation.current(session), _charger(session, "garage")
-            holder = bytes.fromhex(_person(session, ANNA).cards[0].token)
+            anna = _person(session, ANNA)
+            holder = {
+                "card": bytes.fromhex(anna.cards[0].token),
+                "app": token.of_person(bytes.fromhex(site.card_key), anna.id),
+                "nobody": None,
+            }[of]
+
+            def may(card: Card) -> bool:
+                mine = bytes.fromhex(card.token)
+                found = prediction.of_card(session, site, where, mine, NOON)
+                return prediction.may_end(session, site, found, mine, holder, by)
+
             return {
-                card.person.email.split("@")[0] + ("'s own" if card.token == holder.hex() else "")
+                card.person.email.split("@")[0]
+                + ("'s own" if bytes.fromhex(card.token) == holder else "")
                 for card in session.scalars(select(Card))
-                if prediction.may_end(session, site, where, bytes.fromhex(card.token), holder, NOON)
+                if may(card)
             }
 
     assert ends() == {"anna's own", "anna", "mate", "boss", "fixer"}
+    assert ends("app", "remote") == {"anna", "mate", "boss", "fixer"}
+    assert ends("nobody", "open") == {"boss", "fixer"}
+    assert ends(by="operator") == {"anna's own", "boss", "fixer"}
 
     def over(session, anna: Person):
         for name in ("anna", "mate", "boss"):
             _person(session, f"{name}@example.org").cards[0].blocked = True
 
     tables(over)
-    assert ends() == {"anna's own", "anna", "fixer"}  # what began it may always end it
+    assert ends() == {"anna's own", "fixer"}  # a blocked card does nothing, whatever it began
 
 
 # --- the command ---
@@ -348,6 +365,34 @@ def test_check_answers_for_cards_that_nobody_has(user: Tapgate):
     ):
         said = user("check", "garage", "--card", card, "--json").json
         assert (said["verdict"], said["token"], said["person"]) == (verdict, None, None)
+
+
+def test_check_says_whether_the_session_that_runs_there_is_ended(user: Tapgate, tables):
+    def check(charger: str = "garage", *more: str) -> tuple[bool | None, str]:
+        asked = ("check", charger, "--card", NUMBER, "--as", "hex", *more)
+        return user(*asked, "--json").json["ends_session"], user(*asked).out
+
+    def runs(holder: Any) -> Callable[..., None]:
+        def says(session, anna: Person) -> None:
+            body = {"session": holder and {"token": holder, "by": "card"}}
+            where = _charger(session, "garage").id
+            session.merge(ReportedState(charger_id=where, seen_at=1, body=body))
+
+        return says
+
+    assert check() == (None, check()[1]) and "session" not in check()[1]
+    tables(lambda session, anna: runs(anna.cards[0].token)(session, anna))
+    assert check()[0] is True and "ends the session that runs there" in check()[1]
+    assert check("gate")[0] is None and check("garage", "--at", "2026-06-01")[0] is None
+    assert user("card", "block", NUMBER, "--as", "hex").status == 0
+    assert check()[0] is True
+    tables(runs("0badc0ffee1234"))
+    assert check()[0] is False and "does not end the session" in check()[1]
+    for hostile in (7, [], "x" * 9_000, {}):
+        tables(runs(hostile))
+        assert check()[0] in (False, None)
+    assert user("operator", "connect", "Volt").status == 0
+    assert check()[0] is None  # its platform knows
 
 
 def test_check_knows_how_old_the_list_on_the_charger_is(live: Tapgate, anna: str, monkeypatch):

@@ -1,5 +1,6 @@
 """Orders to a charger that is there, as it is told and as the caller is answered."""
 
+import asyncio
 import hashlib
 import hmac
 import json
@@ -8,12 +9,14 @@ import sqlite3
 import subprocess
 import threading
 import time
+from contextlib import asynccontextmanager
 
+import aiomqtt
 import pytest
 
 from host_tests.portal.conftest import OWNER, process
 from host_tests.portal.scripted_charger import ScriptedCharger, done
-from tools.portal import commanding
+from tools.portal import chargers, commanding, database
 
 TOKEN = "a1b2c3d4e5f607"
 
@@ -109,6 +112,7 @@ def test_who_may_not_charge_there_is_not_started_and_hears_why(live, anna, charg
         ("authorise: not while charging", "tapgate stop garage"),
         ("authorise: not while faulted", "has a fault"),
         ("authorise: not while unavailable", "tapgate available garage on"),
+        ("authorise: not while finished", "unplug it first"),
         ("something new\x1b[31m", "garage has declined: something new"),
     ],
 )
@@ -175,6 +179,25 @@ def test_orders_at_once_reach_the_charger_in_the_order_of_their_v(live, charger,
     assert len(versions) == 6 and versions == sorted(set(versions))
 
 
+def test_orders_that_nobody_asks_for_any_more_are_cleared_away(site, home):
+    def issued(name: str, at: int) -> list[tuple]:
+        with database.changing(home) as session:
+            for charger in ("garage", "gate"):
+                commanding.issue(session, chargers.find(session, charger), name, {}, at)
+        return rows(home, "SELECT name, sent_at FROM command WHERE charger_id = 1 ORDER BY v")
+
+    site("charger", "add", "gate")
+    start = int(time.time())
+    issued("authorise", start)
+    for each in range(20):
+        issued("stop", start + 10 * each)
+    hours = 3_600
+    assert issued("stop", start + 2 * hours) == [("authorise", start), ("stop", start + 2 * hours)]
+    later = start + 40 * 24 * hours
+    assert issued("identify", later) == [("identify", later)]
+    assert len(rows(home, "SELECT * FROM command")) == 2
+
+
 # --- nobody answers, or somebody else does ---
 
 
@@ -239,9 +262,6 @@ def test_a_scanned_card_is_the_persons_and_on_the_list_at_once(live, user, charg
     [order] = charger.commands
     assert order["seconds"] == 60
     assert rows(home, "SELECT token, added_by, label FROM card") == [(TOKEN, "scan", "blue")]
-    assert rows(home, "SELECT token, outcome, label FROM enrolment") == [
-        (TOKEN, "enrolled", "blue")
-    ]
     [row] = live("status", "--json").json
     assert row["published"] is True and row["expected"]["cards"] == 1
     assert live("publish", "--json").json["messages"] == 0
@@ -260,11 +280,6 @@ def test_a_card_that_is_bound_already_stays_where_it_is(live, user, charger, hom
     refused(live("card", "scan", OWNER, "--charger", "garage"), f"belongs to {user} already")
     [(person,)] = rows(home, "SELECT email FROM card JOIN person ON person.id = card.person_id")
     assert person == user
-    assert [each for (each,) in rows(home, "SELECT outcome FROM enrolment")] == [
-        "enrolled",
-        "refused",
-        "refused",
-    ]
 
 
 @pytest.mark.parametrize(
@@ -278,10 +293,9 @@ def test_a_card_that_is_bound_already_stays_where_it_is(live, user, charger, hom
         ("odd", "odd"),
     ],
 )
-def test_each_end_without_a_card_has_its_own_words(live, user, charger, home, why, words):
+def test_each_end_without_a_card_has_its_own_words(live, user, charger, why, words):
     charger.answers["enrol"] = [done(), {"event": "enrol_failed", "why": why}]
     refused(live("card", "scan", user, "--charger", "garage"), words)
-    assert rows(home, "SELECT outcome FROM enrolment") == [(why,)]
     assert live("card", "list", "--json").json == []
 
 
@@ -368,4 +382,40 @@ def test_ctrl_c_calls_the_registration_off(live, user, charger, home):
         "tapgate: interrupted: no card was registered, and garage waits for none any more\n"
     )
     assert [each["seconds"] for each in charger.commands] == [60, 0]
-    assert rows(home, "SELECT outcome FROM enrolment") == [("interrupted",)]
+
+
+def test_an_interruption_before_the_order_calls_off_nobodys_registration(
+    live, user, charger, monkeypatch
+):
+    @asynccontextmanager
+    async def interrupted(_home):
+        raise asyncio.CancelledError
+        yield
+
+    monkeypatch.setattr(commanding, "turn", interrupted)
+    answer = live("card", "scan", user, "--charger", "garage")
+    refused(answer, "interrupted: no card was registered")
+    assert "garage" not in answer.err and charger.commands == []
+
+
+@pytest.mark.parametrize("ending", [aiomqtt.MqttError("gone"), asyncio.CancelledError()])
+def test_where_the_link_breaks_it_is_told_that_the_charger_still_waits(
+    live, user, charger, monkeypatch, ending
+):
+    """`ending`: the break is noticed at once, or only when Ctrl-C is to call the card off."""
+    charger.answers["enrol"] = [done()]
+    order = commanding.Line.order
+
+    async def broken(line, name, body):
+        if line.sent is not None:
+            raise aiomqtt.MqttError("gone")
+        return await order(line, name, body)
+
+    async def ended(*_):
+        raise ending
+
+    monkeypatch.setattr(commanding.Line, "order", broken)
+    monkeypatch.setattr("tools.portal.scanning._outcome", ended)
+    answer = live("card", "scan", user, "--charger", "garage", "--timeout", "90")
+    refused(answer, "no card was registered", "garage may wait for one", "90 s", "nobody's")
+    assert [each["seconds"] for each in charger.commands] == [90]

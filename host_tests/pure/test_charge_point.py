@@ -334,6 +334,8 @@ def test_new_settings_are_told_with_the_state_even_where_nothing_follows():
     before = bench.changes
     bench.settings["authority"] = "operator"
     bench.point.review()
+    assert bench.changes == before, "told before the session has taken the access mode"
+    bench.point.control(0)
     assert bench.changes > before
 
 
@@ -813,7 +815,7 @@ def test_a_card_that_ends_no_session_is_told_so_when_nobody_answers():
         assert (refused["verdict"], refused["judged"]) == ("ConcurrentTx", judged)
 
 
-def test_a_question_that_could_not_be_put_waits_out_its_time():
+def test_a_question_that_could_not_be_put_is_not_waited_for():
     bench = under_operator()
     bench.plug()
 
@@ -825,8 +827,25 @@ def test_a_question_that_could_not_be_put_waits_out_its_time():
     assert bench.state == "checking"
     assert len(bench.errors) == 1
     assert bench.point.answer(None, Tokens().of(NUMBER), "user", 0, "Accepted") is False
-    bench.pass_s(11)
+    bench.turn()
     assert bench.state == "awaiting"
+    assert bench.fields("card_refused")["why"] == "operator did not answer"
+
+
+def test_a_question_that_nobody_waits_for_any_more_is_not_sent():
+    bench = under_operator()
+    bench.plug()
+    bench.tap()
+    assert bench.question is not None
+    bench.unplug()
+    assert bench.question is None
+    bench.charging_by_operator()
+    bench.tap(OTHER)
+    assert bench.question is not None
+    bench.unplug()
+    assert bench.question is None
+    assert bench.fields("card_refused")["verdict"] == "ConcurrentTx"
+    assert bench.answer(number=OTHER) is False
 
 
 def test_a_look_up_that_fails_after_the_wait_is_shown():

@@ -120,6 +120,40 @@ def test_an_exact_time_long_before_what_is_known_is_not_believed():
     assert rig.clock.now() == T
 
 
+def test_an_exact_time_more_than_a_day_ahead_has_to_be_said_twice():
+    for is_set in (False, True):
+        rig = _Rig()
+        rig.clock.lower_bound(T)
+        if is_set:
+            rig.clock.set_exactly(T)
+        assert rig.clock.set_exactly(T + 86_401) is False
+        assert (rig.clock.now(), rig.clock.is_set) == (T, is_set)
+        rig.run(1_000)
+        assert rig.clock.set_exactly(T + 87_405) is True  # a thousand seconds later, and a little
+        assert rig.clock.now() == T + 87_405
+
+
+def test_up_to_a_day_ahead_and_by_a_clock_that_knows_nothing_once_is_enough():
+    assert _Rig().clock.set_exactly(T) is True
+    rig = _Rig(stored=T)
+    assert rig.clock.set_exactly(T + 86_400) is True
+
+
+def test_two_times_far_ahead_that_do_not_agree_in_a_row_are_not_believed():
+    far = T + 10_000_000
+    for other in (far + 6, far - 6, far + 86_400, 1 << 40):
+        rig = _Rig(stored=T)
+        assert rig.clock.set_exactly(far) is False
+        assert rig.clock.set_exactly(other) is False
+        assert rig.clock.now() == T
+    for other in (T - 601, T + 5):  # one that is behind, one that is right
+        rig = _Rig(stored=T)
+        for _ in range(3):
+            assert rig.clock.set_exactly(far) is False
+            rig.clock.set_exactly(other)
+        assert (rig.clock.now() or 0) <= T + 5
+
+
 def test_a_signed_time_long_after_the_clock_unsets_it():
     rig = _Rig()
     rig.clock.set_exactly(T)

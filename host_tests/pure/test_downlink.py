@@ -143,6 +143,24 @@ def test_the_settings_in_force_may_come_again_and_say_nothing():
     assert len(bench.events) == 1
 
 
+def test_settings_that_were_damaged_on_flash_come_again_and_older_ones_do_not():
+    root = directory()
+    bench = Bench(root)
+    bench.send(TOPICS.settings, 7, access="open")
+    bench.command(1)  # keeps the versions
+    with open(root + "settings", "wb") as file:
+        file.write(b"damaged")
+    again = Bench(root)
+    assert again.settings.load() is not None
+    again.send(TOPICS.settings, 6, access="open")
+    assert again.causes == [("settings", "version")]
+    again.send(TOPICS.settings, 7, access="open")
+    assert again.settings["access"] == "open"
+    assert again.events[-1] == ("settings_applied", {"v": 7})
+    again.send(TOPICS.settings, 7, access="restricted")  # another with the number in force
+    assert again.settings["access"] == "open"
+
+
 def test_an_older_message_is_refused():
     bench = Bench()
     bench.send(TOPICS.settings, 7)
@@ -403,6 +421,18 @@ def test_a_verdict_is_heard_once_and_not_kept_on_flash():
     assert bench.answers == ["Accepted"]
     assert bench.causes == [("verdict", "version")]
     assert Bench(root).versions.last("verdict") == 0
+
+
+def test_a_verdict_of_a_time_before_the_question_is_refused():
+    bench = Bench()
+    bench.asked = 5
+    bench.send(TOPICS.verdict, 1, t=NOW - 601, n=5, verdict="Accepted")
+    assert bench.answers == ["Accepted"], "no time to hold it against"
+    bench.clock.set_exactly(NOW)
+    bench.send(TOPICS.verdict, 2, t=NOW - 601, n=5, verdict="Blocked")
+    assert bench.causes == [("verdict", "expired")]
+    bench.send(TOPICS.verdict, 2, t=NOW - 600, n=5, verdict="Invalid")
+    assert bench.answers == ["Accepted", "Invalid"]
 
 
 def test_a_verdict_that_is_not_for_this_charger_is_refused():

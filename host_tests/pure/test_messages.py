@@ -106,6 +106,26 @@ def test_nesting_is_bounded_and_brackets_in_strings_do_not_count():
     assert why(signed(b'{"v":1,"t":1,"x":"\\\\",' + b"[" * 12)) == "nesting"
 
 
+def test_nesting_is_found_whatever_strings_are_in_between():
+    inside = b"[" * 12
+    for text, deep in (
+        (b'"' + inside + b'"', False),
+        (b'"\\"' + inside + b'"', False),
+        (b'"\\\\"' + inside, True),
+        (b'"\\\\\\"' + inside + b'"', False),
+        (b'"\\\\\\\\"' + inside, True),
+        (b'"\\"\\\\"' + inside, True),
+        (b'"\\"\\"' + inside + b'"', False),
+        (b'""' + inside, True),
+        (b'"a\\b"' + inside, True),
+        (b'"' + inside, False),
+        (b'"' + inside + b"\\", False),
+        (b'"\xff\\u0022"' + inside, True),
+    ):
+        expected = "nesting" if deep else "json"
+        assert why(signed(b'{"v":1,"t":1,"x":' + text + b"}x")) == expected, text
+
+
 def test_what_is_no_json_is_refused():
     for body in (b'{"v":1,"t":1', b'{"v":1,"t":1}}', b"{v:1,t:1}", b'{"v":1,"t":1}x'):
         assert why(signed(body)) == "json", body

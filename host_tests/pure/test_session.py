@@ -899,8 +899,6 @@ def test_checking_is_left_by_what_happens_meanwhile_and_the_answer_then_starts_n
     for event, state in (
         (("vehicle", False, False), "available"),
         (("access", "open"), "charging"),
-        (("available", False), "unavailable"),
-        (("fault", "supply"), "faulted"),
     ):
         charger = checking().tell(*event)
         assert charger.state == state
@@ -909,6 +907,61 @@ def test_checking_is_left_by_what_happens_meanwhile_and_the_answer_then_starts_n
         assert charger.state == state
         assert charger.effects == ()
     assert checking().tell("access", "open").record("session_started")["by"] == "open"
+
+
+def test_a_card_that_is_checked_when_nobody_is_served_any_more_is_told_so_or_waits_until_it_is():
+    for began, over, state in (
+        (("available", False), ("available", True), "unavailable"),
+        (("fault", "supply"), ("fault_cleared", "supply"), "faulted"),
+    ):
+        charger = checking().tell(*began)
+        assert charger.state == state
+        assert charger.answer("anna").refused_as("NotAtThisTime")
+        assert charger.state == state
+        charger = checking().tell(*began).tell(*over).wait(2_000)
+        assert charger.state == "checking"
+        assert charger.answer("anna").state == "charging"
+        charger = checking().tell(*began).unplug().tell(*over).wait(2_000)
+        assert charger.answer("anna").state == "available", "whoever leaves has not waited"
+
+
+def test_a_question_that_runs_beside_what_is_over_keeps_the_charger_checking_until_its_end():
+    for before, event in (
+        (Charger().tap("anna"), ("stop", None)),
+        (Charger().tap("anna"), ("withdrawn",)),
+        (Charger().tell("available", False), ("available", True)),
+        (Charger().tell("selftest", True), ("selftest", False)),
+    ):
+        charger = before.ask("ben", 20).tell(*event)
+        assert charger.state == "checking"
+        assert charger.tell("enrol", 60).declined()
+        waits = charger.session
+        assert charger.wait(20_000).effects == (("unanswered", b"ben"),)
+        assert charger.state == "available"
+        charger.session = waits
+        assert charger.answer("ben").state == "preauthorised"
+    assert Charger().tap("anna").ask("ben").ask("anna").state == "checking", "taken back"
+
+
+def test_an_approval_that_lapses_beside_a_question_leaves_the_vehicle_to_the_other_card():
+    charger = Charger().tap("anna").wait(48_500).ask("ben", 60).wait(10_000)
+    assert charger.state == "checking"
+    assert charger.plug().state == "checking"
+    assert charger.answer("ben").record("session_started")["token"] == b"ben"
+    charger = Charger().tell("fault", "supply").ask("ben").plug()
+    assert charger.tell("fault_cleared", "supply").wait(2_000).state == "checking"
+
+
+def test_groups_of_the_operator_and_groups_of_the_list_are_no_one_anothers():
+    charger = charging_by("anna").ask("anna's mate").answer("anna's mate")
+    assert charger.refused_as("ConcurrentTx")
+    charger = checking().answer("anna").tap("anna's mate")
+    assert charger.refused_as("ConcurrentTx")
+    charger = checking().answer("anna").ask("anna's mate").answer("anna's mate")
+    assert charger.record("session_ended")["reason"] == "group"
+    charger = Charger().plug().tell("authorise", b"person", "user", 7)
+    assert charger.ask("anna's mate").answer("anna's mate").refused_as("ConcurrentTx")
+    assert charger.tap("anna's mate").record("session_ended")["reason"] == "group"
 
 
 def test_checking_goes_on_whatever_else_happens():
@@ -985,7 +1038,7 @@ def test_the_session_goes_on_while_another_card_is_asked_about():
         ("owner", "Blocked", None),
     ):
         for faults in ((), ("supply",)):
-            charger = charging_by("anna")
+            charger = checking().answer("anna")
             for fault in faults:
                 charger.tell("fault", fault)
             state = charger.state
@@ -1001,14 +1054,23 @@ def test_the_session_goes_on_while_another_card_is_asked_about():
                 assert charger.overlay() == "accepted"
 
 
-def test_a_question_about_a_session_ends_with_it():
+def test_a_question_about_a_session_ends_with_it_and_the_card_is_told():
     for event in (("vehicle", False, False), ("stop", None), ("withdrawn",), ("available", False)):
         charger = charging_by("anna").ask("ben").tell(*event)
+        assert charger.record("card_refused") == {
+            "token": b"ben",
+            "role": None,
+            "verdict": "ConcurrentTx",
+            "state": "charging",
+        }
+        assert charger.overlay() == "refused"
         before = charger.session
         assert before.asked is None
         charger.answer("ben")
         assert charger.session is before
     charger = charging_by("anna").ask("ben").tap("anna")
+    assert charger.refused_as("ConcurrentTx")
+    assert charger.effects[-1] == ("overlay", "accepted"), "whose card is there sees green"
     assert charger.answer("ben").state == "finished"
 
 

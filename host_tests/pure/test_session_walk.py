@@ -16,6 +16,7 @@ NOW = (1 << 30) - 1_000  # so that every limit lies beyond the end of the ticks
 SETTLED = (NOW + 1_500) % (1 << 30)
 MUCH_LATER = (NOW + 700_000) % (1 << 30)
 
+FAULTS = ("a", "b")
 TAPS = {
     "own": ("tap", "own", "user", 7, "Accepted"),
     "own, blocked": ("tap", "own", "user", 7, "Blocked"),
@@ -54,8 +55,10 @@ EVENTS.extend(
         ("access", "restricted"),
         ("available", False),
         ("available", True),
-        ("fault", "a"),
-        ("fault_cleared", "a"),
+        ("fault", FAULTS[0]),
+        ("fault_cleared", FAULTS[0]),
+        ("fault", FAULTS[1]),
+        ("fault_cleared", FAULTS[1]),
         ("withdrawn",),
         ("authorise", "own", "user", 7),
         ("stop", None),
@@ -89,7 +92,8 @@ WITHOUT_VEHICLE = (
 )
 RECOVERY = (
     ("vehicle", False, False),
-    ("fault_cleared", "a"),
+    ("fault_cleared", FAULTS[0]),
+    ("fault_cleared", FAULTS[1]),
     ("available", True),
 )
 
@@ -107,9 +111,10 @@ def _times(before, event):
 
 def _at_now(after):
     """The same session with its limits counted from NOW, so that there are finitely many; and
-    fewer without what it was authorised by, of which nothing depends."""
-    *fields, holder, deadline, settling, asked = after
-    if holder is not None:
+    fewer without what does not matter: whether a card or the app began it, and which faults.
+    """
+    *fields, faults, progress, holder, deadline, settling, asked = after
+    if holder is not None and holder[3] == "remote":
         holder = (holder[0], holder[1], holder[2], "card")
     if deadline is not None:
         deadline = (NOW + 60_000) % (1 << 30)
@@ -117,7 +122,7 @@ def _at_now(after):
         settling = (SETTLED, settling[1])
     if asked is not None:
         asked = ((NOW + 10_000) % (1 << 30), asked[1])
-    fields.extend((holder, deadline, settling, asked))
+    fields.extend((FAULTS[: len(faults)], progress, holder, deadline, settling, asked))
     return Session(*fields)
 
 
@@ -176,6 +181,8 @@ def _check_facts(after):
     if waits and after.progress == NOT_BEGUN:
         assert not after.open, "an open charger keeps nobody waiting"
     assert after.state != "checking" or after.asked is not None, "left again, whatever happens"
+    if after.state in ("available", "awaiting", "finished"):
+        assert after.asked is None, "while another card is judged the light says so"
     if after.state in ("preauthorised", "enrolling", "service"):
         assert after.deadline is not None, "left again, whatever happens"
 
@@ -229,16 +236,21 @@ def _check_operator(before, event, after, effects):
             assert after.asked is None
             if before.progress == RUNNING:
                 same = before.holder is not None and (
-                    before.holder[0] == event[1] or before.holder[1] == event[3] != 0
+                    before.holder[0] == event[1]
+                    or (before.holder[3] == "operator" and before.holder[1] == event[3] != 0)
                 )
                 may = event[2] in ("owner", "service") or (same and event[4] == "Accepted")
                 assert after.progress == RUNNING or may
                 assert after.progress != RUNNING or not may or before.settling is not None
+    if "session_ended" in _records(effects):
+        told = [e[2]["token"] for e in effects if e[:2] == ("record", "card_refused")]
+        waited = before.asked is not None and event[:2] != ("answer", before.asked[1])
+        assert after.asked is None and told == ([before.asked[1]] if waited else [])
     assert not given_up or (given_up == [before.asked[1]] and after.asked is None)
     if before.state == "checking" and after.state != "checking":
-        assert after.asked is None
         answered = event[0] == "answer" and before.asked[1] == event[1]
         assert answered or given_up or event[0] in ("vehicle", "access", "available", "fault")
+        assert after.asked is None or after.state in ("unavailable", "faulted")
         if after.state in ("authorised", "charging", "preauthorised"):
             assert after.open or (answered and event[4] == "Accepted")
     if event[0] == "ask" and before.progress == RUNNING:
@@ -270,9 +282,10 @@ def _check_tap(before, event, after, effects):
     name = next(name for name, tap in TAPS.items() if tap == event)
     settled = before.settling is None
     if before.progress == RUNNING:
-        if name in STOPS[before.holder and before.holder[0]] and settled:
+        stranger = name == "same group" and before.holder and before.holder[3] == "operator"
+        if name in STOPS[before.holder and before.holder[0]] and settled and not stranger:
             assert after.progress != RUNNING
-            assert overlays == ["accepted"]
+            assert overlays[-1] == "accepted"
         else:
             assert (after.state, after.holder) == (before.state, before.holder)
             assert after.progress == RUNNING, "a tap of somebody else ended the session"
@@ -284,7 +297,7 @@ def _check_tap(before, event, after, effects):
                 assert before.open and before.holder is None
     if settled or before.settling[1] != event[1]:
         stops = before.progress == RUNNING and not settled
-        assert len(overlays) == 1 or stops, "a tap is answered"
+        assert overlays or stops, "a tap is answered"
     else:
         assert effects == (), "a card that wobbles does nothing"
     if overlays in (["refused"], ["expired"]):

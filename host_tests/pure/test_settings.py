@@ -8,6 +8,7 @@ DEFAULTS = {
     "access": "restricted",
     "authority": "native",
     "offline": "deny",
+    "operator_wait_s": 10,
     "service_may_start": False,
     "stop_on_withdrawal": True,
     "resume_within_s": 14_400,
@@ -53,6 +54,18 @@ def test_what_is_on_the_flash_is_verified_again():
     held = settings(path)
     assert held.load() == "signature"
     assert held["access"] == "restricted"
+
+
+def test_settings_that_were_damaged_open_nothing_until_others_come():
+    path = directory() + "settings"
+    for raw in (b"bad  {}", b"", b"good {", b'good {"v":0}'):
+        with open(path, "wb") as file:
+            file.write(raw)
+        held = Settings(path, verify, dict(DEFAULTS, access="open"))
+        assert held.load() is not None
+        assert held["access"] == "restricted"
+        held.offer(*message(v=3, t=1))
+        assert held["access"] == "open"
 
 
 def test_a_setting_left_out_is_the_default_again():

@@ -394,7 +394,8 @@ def test_after_a_power_cut_only_what_is_missing_is_asked_for():
         charger.run_ms(1_000)  # nothing is swept before the ref has come again
         charger.offer(built, 1)
         charger.settle()
-        assert len(charger.asked) == len(built.objects) - 20
+        lost = len(charger.asked) + 20 - len(built.objects)
+        assert 0 <= lost < 4  # what is written together is lost together
         assert charger.holds(built)
         charger.settle()
         assert len(charger.files.flash.contents) == 18  # packs, record and one index
@@ -476,7 +477,7 @@ def test_a_flash_that_fills_up_in_the_middle_keeps_the_old_list():
 
 def test_what_is_kept_for_others_is_left_to_them():
     built = List(people(range(1_000)), 5)
-    charger = Charger(Flash())
+    charger = Charger(Flash(capacity=200_000))
     charger.offer(built, 1)
     charger.until_come(9)
     flash = charger.files.flash
@@ -503,7 +504,7 @@ def test_what_had_come_into_a_pack_that_is_copied_to_make_room_is_fetched_again(
     once = List(changed(cards, in_first[9], in_second[9]), 1)
     charger.offer(once, 5)
     charger.until_come(len(charger.asked) + 2)  # the index and the first shard
-    flash.capacity = flash.used() + RESERVE_BYTES + 16_384
+    flash.capacity = flash.used() + RESERVE_BYTES + 20_000
     twice = List(changed(once.cards, in_second[10]), 1)
     charger.offer(twice, 6)
     charger.settle(500)
@@ -525,6 +526,20 @@ def test_room_is_made_where_a_pack_holds_much_that_is_out_of_date():
     charger.settle(400)
     assert not charger.rejected
     assert charger.holds(new) and Charger(flash).holds(new)
+
+
+def test_a_first_list_that_never_came_to_its_end_makes_room_for_another():
+    first, other = List(people(range(1_000)), 3), List(people(range(2_000, 3_000)), 3)
+    charger = Charger(Flash())
+    charger.offer(first, 1)
+    charger.until_come(8)
+    flash = charger.files.flash
+    flash.capacity = flash.used() + RESERVE_BYTES + 40_000
+    charger = Charger(flash)
+    charger.offer(other, 2)
+    charger.settle()
+    assert not charger.rejected
+    assert charger.holds(other) and Charger(flash).holds(other)
 
 
 def test_what_is_out_of_date_is_cleared_away_in_time():

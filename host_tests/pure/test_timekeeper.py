@@ -232,6 +232,32 @@ def test_two_who_contradict_each_other_are_not_asked_in_a_hurry():
     assert len(world.asked) <= 15
 
 
+def test_a_time_far_ahead_is_asked_for_again_and_believed_when_it_is_said_twice():
+    world = _World()
+    world.clock.lower_bound(T - 3 * 86_400)  # without power over the weekend
+    world.up = True
+    world.run(4_000)
+    assert world.clock.is_set
+    assert len(world.asked) == 2
+    assert world.told == [""], "nothing is wrong"
+    assert world.problems[0].startswith(f"time.example says {T}, certain is ")
+
+
+def test_one_wrong_answer_far_ahead_moves_no_clock_that_is_set():
+    world = _World()
+    world.up = True
+    world.run(10_000)
+    world.wrong_s = 100 * 86_400
+    while len(world.asked) < 2:
+        world.run(HOURS // 60)
+    world.wrong_s = 0
+    world.run(20 * HOURS // 60)
+    assert world.waits()[1] >= 1_000_000, "by then a pool has another server"
+    assert abs((world.clock.now() or 0) - world.t) <= 1
+    assert world.clock.is_set
+    assert world.told == ["", ""]
+
+
 def test_no_module_stays_in_memory_that_only_the_question_needs():
     world = _World()
     link.dns = sys.modules["firmware.link.dns"] = world

@@ -124,23 +124,6 @@ def _tails(permission: Permission) -> tuple[bytes, bytes] | None:
     return bounds + bytes([flags]), bounds + bytes([flags | _BLOCKED])
 
 
-def build(
-    charger: ChargerId,
-    cards: Iterable[Card],
-    permissions: Mapping[tuple[PersonId, ChargerId], Permission],
-) -> AllowList:
-    """One charger's list."""
-    return Lists(cards, permissions).of(charger)
-
-
-def entry(card: Card, permission: Permission) -> bytes:
-    """The 16 bytes of one card. ValueError for the role "none", with which it is not listed."""
-    tails = _tails(permission)
-    if tails is None:
-        raise ValueError("the role 'none' has no entry")
-    return _entry(card, tails)
-
-
 def _entry(card: Card, tails: tuple[bytes, bytes]) -> bytes:
     return card.token + card.group.to_bytes(2, "big") + tails[card.blocked]
 

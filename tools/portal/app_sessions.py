@@ -11,9 +11,9 @@ from typing import Any, NamedTuple
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from tools.portal import commanding, installation, prediction, token
-from tools.portal.duty import Duty, Outgoing
-from tools.portal.schema import Charger, Command, Installation, Person
+from tools.portal import installation, people, prediction, token
+from tools.portal.duty import Answer, Duty, Order
+from tools.portal.schema import Charger, Command, Installation
 
 AGAIN_S = 10
 # A charger tells its state once a minute: one that was not heard of for longer hears nothing.
@@ -35,32 +35,35 @@ class AppSessions(Duty):
     def __init__(self) -> None:
         self._running: dict[int, _Running] = {}  # by charger
         self._stopped_at: dict[int, int] = {}
-        self._people: dict[str, int] = {}  # by token
-        self._people_of: tuple[str, list[int]] = ("", [])  # card key, ids
 
     def state(
         self, session: Session, charger: Charger, body: dict[str, Any], now: int
-    ) -> Iterable[Outgoing]:
+    ) -> Iterable[Answer]:
         found = _app_session(body, now)
-        if found is None:
+        if found is None:  # when it was stopped stays: who forges states gets no more stops by it
             self._running.pop(charger.id, None)
-            self._stopped_at.pop(charger.id, None)
             return ()
         self._running[charger.id] = found
         return self._look(session, now, [charger.id])
 
-    def published(self, session: Session, now: int) -> Iterable[Outgoing]:
+    def published(self, session: Session, now: int) -> Iterable[Answer]:
         return self._look(session, now, list(self._running))
 
-    def tick(self, session: Session, now: int) -> Iterable[Outgoing]:
-        due = [each for each, at in self._stopped_at.items() if not 0 <= now - at < AGAIN_S]
-        return self._look(session, now, due) if due else ()
+    def is_due(self, now: int) -> bool:
+        return bool(self._due(now))
 
-    def _look(self, session: Session, now: int, where: list[int]) -> list[Outgoing]:
+    def tick(self, session: Session, now: int) -> Iterable[Answer]:
+        return self._look(session, now, self._due(now))
+
+    def _due(self, now: int) -> list[int]:
+        stopped = list(self._stopped_at.items())  # at once: another thread may be about it
+        return [each for each, at in stopped if not 0 <= now - at < AGAIN_S]
+
+    def _look(self, session: Session, now: int, where: list[int]) -> list[Order]:
         site = installation.current(session)
         if not site.stop_on_withdrawal:
             return []
-        orders: list[Outgoing] = []
+        orders: list[Order] = []
         for charger_id in where:
             charger, running = session.get(Charger, charger_id), self._running.get(charger_id)
             if charger is None or running is None or now - running.heard_at > GONE_S:
@@ -72,31 +75,20 @@ class AppSessions(Duty):
             if self._may_stay(session, site, charger, running, now):
                 self._stopped_at.pop(charger_id, None)
                 continue
-            body = {"token": running.token, "reason": "withdrawn"}
-            _, topic, payload = commanding.issue(session, charger, "stop", body, now)
             self._stopped_at[charger_id] = now
-            orders.append(Outgoing(topic, payload))
+            body = {"token": running.token, "reason": "withdrawn"}
+            orders.append(Order(charger_id, "stop", body))
         return orders
 
     def _may_stay(
         self, session: Session, site: Installation, charger: Charger, running: _Running, now: int
     ) -> bool:
-        person = self._person(session, site, running.token)
+        person = people.of_token(session, site, running.token)
         if person is None:
             return False
         at = running.start or _ordered_at(session, charger, running.token) or now
-        found = prediction.of_person(session, site, charger, person, at)
+        found = prediction.by_permission(session, site, charger, person, at)
         return found.verdict in _STAYS
-
-    def _person(self, session: Session, site: Installation, wanted: str) -> Person | None:
-        if wanted not in self._people:
-            everyone = list(session.scalars(select(Person.id)))
-            if self._people_of != (site.card_key, everyone):
-                key = bytes.fromhex(site.card_key)
-                self._people = {token.of_person(key, each).hex(): each for each in everyone}
-                self._people_of = (site.card_key, everyone)
-        person = self._people.get(wanted)
-        return session.get(Person, person) if person is not None else None
 
 
 def _app_session(body: dict[str, Any], now: int) -> _Running | None:

@@ -3,12 +3,10 @@ under the operator's key, its answer comes back under the charger's.
 
 Nothing is passed on that is not signed, newer than what was before it, and of the types that the
 other side knows; an answer counts once, and only for the question that its charger asked last.
-What is not passed on leaves no trace but in the log: a charger that hears nothing does what the
-operator's offline policy says.
+What is not passed on `serve` says and counts; a charger that hears nothing does what the operator's
+offline policy says.
 """
 
-import json
-import logging
 import re
 import time
 from collections.abc import Iterable
@@ -18,9 +16,9 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from tools.portal import commanding, installation, signing, topics
-from tools.portal.duty import Duty, Outgoing
+from tools.portal.duty import Answer, Duty, Outgoing, Remark
 from tools.portal.schema import Charger, Installation
-from tools.portal.token import TOKEN_BYTES
+from tools.portal.token import is_token
 
 MESSAGE_LIMIT_BYTES = 8_192
 GROUP_MAX = 65_535
@@ -47,11 +45,7 @@ VERDICTS = frozenset(
 _NUMBER_MAX = (1 << 53) - 1  # what every JSON parser keeps whole
 _OLD_S = 60  # a question may have waited so long for the link, beyond the charger's patience
 _LATE_S = 2
-_TOKEN = re.compile(rf"[0-9a-f]{{{2 * TOKEN_BYTES}}}")
 _WORD = re.compile(r"[a-z]{1,32}")
-
-_log = logging.getLogger("tapgate.bridge")
-_log.addHandler(logging.NullHandler())
 
 Body = dict[str, Any]
 
@@ -69,47 +63,54 @@ class Bridge(Duty):
 
     def __init__(self) -> None:
         self._asked: dict[int, _Asked] = {}  # by charger
+        self._new: dict[int, _Asked] = {}  # of a transaction that may still fail
+
+    def ended(self, stored: bool) -> None:
+        if stored:
+            self._asked |= self._new
+        self._new = {}
 
     def filters(self, site: Installation) -> Iterable[str]:
         if site.operator_name is None:
             return ()
         return topics.authorise(site.name, "+"), topics.operator_answer(site.name)
 
-    def message(self, session: Session, topic: str, payload: bytes, now: int) -> Iterable[Outgoing]:
+    def message(self, session: Session, topic: str, payload: bytes, now: int) -> Iterable[Answer]:
         site = installation.current(session)
         if site.operator_key is None:
             return ()
-        if len(payload) > MESSAGE_LIMIT_BYTES:
-            return _ignored(topic, f"{len(payload)} bytes")
         if topic == topics.operator_answer(site.name):
             return self._answer(session, site, topic, payload, now)
         charger = _charger(session, topic.split("/")[2])
         if charger is None or topic != topics.authorise(site.name, charger.name):
-            return _ignored(topic, "no such charger")
+            return (Remark("not passed on: a question from no charger of this installation"),)
         return self._question(site, charger, topic, payload, now)
+
+    def _last(self, charger: Charger) -> _Asked | None:
+        return self._new.get(charger.id) or self._asked.get(charger.id)
 
     def _question(
         self, site: Installation, charger: Charger, topic: str, payload: bytes, now: int
-    ) -> Iterable[Outgoing]:
+    ) -> Iterable[Answer]:
+        if len(payload) > MESSAGE_LIMIT_BYTES:
+            return _ignored(charger.name, f"a question of more than {MESSAGE_LIMIT_BYTES} bytes")
         body = signing.verified(bytes.fromhex(charger.key), topic, payload)
         if body is None:
-            return _ignored(topic, "not signed by that charger")
+            return _ignored(charger.name, "a question that this charger has not signed")
         n, token, state, t = (body.get(each) for each in ("n", "token", "state", "t"))
         if not (
             _whole(n)
             and (t is None or _whole(t))
-            and isinstance(token, str)
-            and _TOKEN.fullmatch(token)
+            and is_token(token)
             and isinstance(state, str)
             and _WORD.fullmatch(state)
         ):
-            return _ignored(topic, "wrong types")
-        before = self._asked.get(charger.id)
+            return _ignored(charger.name, "a question of wrong types")
+        before = self._last(charger)
         if before is not None and n <= before.n:
-            return _ignored(topic, f"n {n} <= {before.n}")
+            return _ignored(charger.name, "a question no newer than the one before")
         if t is not None and now - t > site.operator_wait_s + _OLD_S:
-            return _ignored(topic, "an old question")
-        self._asked[charger.id] = _Asked(n, token, now)
+            return _ignored(charger.name, "a question that nobody waits for any more")
         # Milliseconds: so that a database put back from a copy goes on above what was sent.
         site.operator_asked_v = max(site.operator_asked_v + 1, time.time_ns() // 1_000_000)
         question = {
@@ -121,14 +122,19 @@ class Bridge(Duty):
             "state": state,
         }
         out = topics.operator_question(site.name)
-        return (Outgoing(out, signing.sign(_key(site), out, question)),)
+        signed = signing.sign(_key(site), out, question)
+        self._new[charger.id] = _Asked(n, token, now)
+        return (Outgoing(out, signed),)
 
     def _answer(
         self, session: Session, site: Installation, topic: str, payload: bytes, now: int
-    ) -> Iterable[Outgoing]:
+    ) -> Iterable[Answer]:
+        platform = site.operator_name or "operator"
+        if len(payload) > MESSAGE_LIMIT_BYTES:
+            return _ignored(platform, f"an answer of more than {MESSAGE_LIMIT_BYTES} bytes")
         body = signing.verified(_key(site), topic, payload)
         if body is None:
-            return _ignored(topic, "not signed with the operator's key")
+            return _ignored(platform, "an answer that is not signed with its key")
         v, n, name, verdict = (body.get(each) for each in ("v", "n", "charger", "verdict"))
         role, group = body.get("role", "user"), body.get("group", 0)
         if not (
@@ -140,19 +146,18 @@ class Bridge(Duty):
             and isinstance(role, str)
             and _whole(group)
         ):
-            return _ignored(topic, "wrong types")
+            return _ignored(platform, "an answer of wrong types")
         if v <= site.operator_answered_v:
-            return _ignored(topic, f"v {v} <= {site.operator_answered_v}")
+            return _ignored(platform, "an answer whose v has not grown")
         site.operator_answered_v = v
         if verdict not in VERDICTS or role not in ROLES or group > GROUP_MAX:
-            return _ignored(topic, "no such verdict, role or group")
+            return _ignored(platform, "an answer with no such verdict, role or group")
         charger = _charger(session, name)
-        asked = self._asked.get(charger.id) if charger else None
+        asked = self._last(charger) if charger else None
         if charger is None or asked is None or asked.n != n or asked.answered:
-            return _ignored(topic, "nobody asks that")
+            return _ignored(platform, "an answer to a question that nobody asks")
         if not 0 <= now - asked.at <= site.operator_wait_s + _LATE_S:
-            return _ignored(topic, "too late")
-        self._asked[charger.id] = asked._replace(answered=True)
+            return _ignored(platform, "an answer that has come too late")
         content = {
             "n": n,
             "token": asked.token,
@@ -162,6 +167,7 @@ class Bridge(Duty):
         }
         out = topics.verdict(site.name, charger.name)
         _, signed = commanding.next_message(session, site, charger, "verdict", out, content, now)
+        self._new[charger.id] = asked._replace(answered=True)
         return (Outgoing(out, signed),)
 
 
@@ -178,6 +184,5 @@ def _whole(found: object) -> TypeGuard[int]:
     return type(found) is int and 0 <= found <= _NUMBER_MAX
 
 
-def _ignored(topic: str, why: str) -> tuple[Outgoing, ...]:
-    _log.warning("%s: not passed on: %s", topic, json.dumps(why))
-    return ()
+def _ignored(who: str, why: str) -> tuple[Remark]:
+    return (Remark(f"{who}: not passed on, {why}"),)

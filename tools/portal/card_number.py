@@ -19,6 +19,7 @@ _PLAIN_HEX = re.compile(r"(?:0[xX])?([0-9a-fA-F]+)")
 _GROUPED_HEX = re.compile(r"[0-9a-fA-F]{2}(?:([:\- .])[0-9a-fA-F]{2}(?:\1[0-9a-fA-F]{2})*)?")
 _DECIMAL = re.compile(r"[0-9]+")
 _SHORT_DECIMAL_DIGITS = 10  # 2**32 - 1 has ten
+_LONG_DECIMAL_DIGITS = 17  # 2**56 - 1 has seventeen
 
 
 # Cards are printed with eight to ten digits, zeros in front; fewer is a part of something longer.
@@ -65,6 +66,12 @@ def _only_reading(text: str) -> bytes:
             f"{len(text.strip())} digits are few for a card's number; "
             "if it is printed like that, say so with --as decimal"
         )
+    if list(fits) == ["decimal"] and _is_padded(text.strip()):
+        raise Refusal(
+            "the number is one of 4 bytes with more zeros in front than such a number has, or one "
+            f"of 7 bytes that begins with zeros; write it with {_SHORT_DECIMAL_DIGITS} digits for "
+            f"the first, with {_LONG_DECIMAL_DIGITS} for the second"
+        )
     if len(fits) == 1:
         return next(iter(fits.values()))
     if fits:
@@ -72,9 +79,21 @@ def _only_reading(text: str) -> bytes:
             f"the number reads as {' and as '.join(fits)}; say which with --as {'|'.join(READINGS)}"
         )
     raise Refusal(
-        "the number fits no reading: hex needs 4, 7 or 10 bytes (8, 14 or 20 digits), "
-        "decimal up to 17 digits"
+        f"the number fits no reading: as hex, {_why(text, 'hex')}; "
+        f"as decimal, {_why(text, 'decimal')}"
     )
+
+
+def _is_padded(digits: str) -> bool:
+    return _SHORT_DECIMAL_DIGITS < len(digits) < _LONG_DECIMAL_DIGITS and int(digits) < 1 << 32
+
+
+def _why(text: str, reading: str) -> str:
+    try:
+        _read(text, reading)
+    except NoFit as why:
+        return str(why)
+    return "it does"  # and so it is not asked
 
 
 def _fitting(text: str, readings: tuple[str, ...]) -> dict[str, bytes]:
@@ -109,6 +128,6 @@ def _decimal(text: str) -> bytes:
     if not _DECIMAL.fullmatch(text):
         raise NoFit("something in it is no decimal digit")
     size = 4 if len(text) <= _SHORT_DECIMAL_DIGITS else 7
-    if len(text) > 17 or int(text) >= 1 << (8 * size):
+    if len(text) > _LONG_DECIMAL_DIGITS or int(text) >= 1 << (8 * size):
         raise NoFit(f"too large for {size} bytes")
     return int(text).to_bytes(size, "big")

@@ -1,6 +1,5 @@
 """Cards: bound to people by token, found again by token or by the number they carry."""
 
-import re
 import time
 
 from sqlalchemy import select
@@ -9,9 +8,7 @@ from sqlalchemy.orm import Session
 from tools.portal import card_number, groups, names
 from tools.portal.refusal import Refusal
 from tools.portal.schema import Card, Installation, Person
-from tools.portal.token import TOKEN_BYTES, hint, token
-
-_TOKEN = re.compile(rf"[0-9a-f]{{{2 * TOKEN_BYTES}}}")
+from tools.portal.token import hint, is_token, token
 
 
 def add(
@@ -58,8 +55,8 @@ def bound_already(card: Card, whose: str | None = None) -> str:
 def find(session: Session, site: Installation, text: str, reading: str | None) -> Card:
     """The card with that token or number. A number may be written in any way that finds one."""
     wanted = set()
-    if reading is None and _TOKEN.fullmatch(text.strip().lower()):
-        wanted.add(text.strip().lower())
+    if reading is None and is_token(as_token := text.strip().lower()):
+        wanted.add(as_token)
     numbers = [card_number.read(text, reading)] if reading else card_number.every_reading(text)
     wanted.update(token(bytes.fromhex(site.card_key), each).hex() for each in numbers)
     if not wanted:

@@ -5,43 +5,71 @@ An order that is not answered in time may have been carried out or not, and the 
 
 import asyncio
 import json
+import re
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import aiomqtt
-from sqlalchemy import update
+from sqlalchemy import and_, delete, or_, update
 from sqlalchemy.orm import Session
 
-from tools.portal import broker, chargers, database, installation, signing, topics
+from tools.portal import broker, chargers, database, installation, intake, signing, topics
 from tools.portal.refusal import Refusal
 from tools.portal.schema import Charger, Command, Installation, Publication
 
 VALID_S = 15  # a charger carries out nothing older
 ANSWER_S = 15
 TURN_S = 30
+_KEPT_S = 3_600  # longer than any order takes
+# By it one knows when a session began whose charger did not know the time.
+_STARTS_KEPT_S = 30 * 86_400
 _OUTCOME_CHARACTERS = 100
-_MESSAGE_LIMIT_BYTES = 8_192
+
+_NOT_WHILE = re.compile(r"not while (\w+)")
+_RUNS = "a session runs there; wait for its end, or run 'tapgate stop {0}'"
+_BUSY = {
+    "authorised": _RUNS,
+    "charging": _RUNS,
+    "checking": "a card is being judged there; try again in a moment",
+    "enrolling": "a card is being registered there; try again in a moment",
+    "faulted": "it has a fault; see 'tapgate status {0}'",
+    "finished": "a vehicle whose session is over is still connected; unplug it first",
+    "preauthorised": "somebody has just been approved there; try again in a minute",
+    "service": "its self-test runs; try again when that is over",
+    "unavailable": "it is switched off; run 'tapgate available {0} on'",
+}
 
 Body = dict[str, Any]
 
 
 class Declined(Refusal):
-    """The charger has said no; `why` in its own words."""
+    """The charger has said no; `why` in its own words, `state` the one that it is busy in."""
 
-    def __init__(self, text: str, why: str):
-        super().__init__(text)
+    def __init__(self, charger: str, why: str):
+        super().__init__(f"{charger} has declined: {why}")
+        self.charger = charger
         self.why = why
+        found = _NOT_WHILE.search(why)
+        self.state = found[1] if found else None
+
+    @property
+    def busy(self) -> str | None:
+        """The state in words, with what helps."""
+        words = _BUSY.get(self.state or "")
+        return words and words.format(self.charger)
 
 
 class Line:
-    """A charger that is there. `state`: the state message it was found with."""
+    """A charger that is there. `state`: the state message it was found with. `sent`: the last
+    order's `v`, if any has left; what became of it is another matter."""
 
     def __init__(self, site_home: Path, link: broker.Link, charger: Charger, site: str):
         self.charger = charger.name
         self.state: Body = {}
+        self.sent: int | None = None
         self._home = site_home
         self._link = link
         self._key = bytes.fromhex(charger.key)
@@ -61,31 +89,26 @@ class Line:
                 f"{self.charger} has never been on this broker, as far as it knows; "
                 "is it powered, and has it its config.json?"
             )
-        self.state = state_in(payload)
+        self.state = intake.state(payload)
         if self.state.get("online") is not True:
             raise Refusal(
                 f"{self.charger} is offline; orders wait for nobody: try again when it is back"
             )
 
-    async def order(
-        self, name: str, body: Body, note: Callable[[Session, Command], None] | None = None
-    ) -> int:
-        """Send a command; its `v`. `note` may store beside it what it is for."""
+    async def order(self, name: str, body: Body) -> int:
+        """Send a command; its `v`."""
         async with turn(self._home):
             with database.changing(self._home) as session:
                 charger = chargers.find(session, self.charger)
                 row, topic, payload = issue(session, charger, name, body, int(time.time()))
-                if note:
-                    note(session, row)
+            self.sent = row.v
             await self._link.send(topic, payload)
         return row.v
 
-    async def carried_out(
-        self, name: str, body: Body, note: Callable[[Session, Command], None] | None = None
-    ) -> tuple[Body, list[Body]]:
+    async def carried_out(self, name: str, body: Body) -> tuple[Body, list[Body]]:
         """Send a command and wait for its answer: that event, and those that came before it.
         Declined if the charger says no."""
-        v = await self.order(name, body, note)
+        v = await self.order(name, body)
         before: list[Body] = []
         end = time.monotonic() + ANSWER_S
         while True:
@@ -99,10 +122,11 @@ class Line:
             if event.get("event") != "command_done" or event.get("v") != v:
                 before.append(event)
                 continue
-            why = None if event.get("ok") is True else in_print(event.get("why")) or "no reason"
+            ok = event.get("ok") is True
+            why = None if ok else intake.shown(event.get("why") or "no reason")
             self._answered(v, why)
             if why is not None:
-                raise Declined(f"{self.charger} has declined: {why}", why)
+                raise Declined(self.charger, why)
             return event, before
 
     async def event(self, end: float) -> Body | None:
@@ -115,7 +139,7 @@ class Line:
         if isinstance(event, aiomqtt.MqttError):
             raise event
         if event.get("event") == "message_rejected" and event.get("topic") == "command":
-            why, detail = in_print(event.get("why")), in_print(event.get("detail"))
+            why, detail = (intake.shown(event.get(key, "")) for key in ("why", "detail"))
             self._rejected = f" (it has refused a command: {why}, {detail})"
         return event
 
@@ -129,7 +153,7 @@ class Line:
             )
 
     def _hear(self, topic: str, payload: bytes) -> None:
-        if topic != self._event_topic or len(payload) > _MESSAGE_LIMIT_BYTES:
+        if topic != self._event_topic or len(payload) > intake.EVENT_LIMIT_BYTES:
             return
         event = signing.verified(self._key, topic, payload)
         if event is not None:
@@ -175,9 +199,21 @@ def issue(
         sent_at=now,
         expires_at=now + VALID_S,
     )
+    _clear_away(session, charger, now)
     session.add(command)
     session.flush()
     return command, topic, payload
+
+
+def _clear_away(session: Session, charger: Charger, now: int) -> None:
+    """Orders that nobody asks for any more."""
+    old, very_old = (Command.expires_at < now - each for each in (_KEPT_S, _STARTS_KEPT_S))
+    session.execute(
+        delete(Command).where(
+            Command.charger_id == charger.id,
+            or_(very_old, and_(old, Command.name != "authorise")),
+        )
+    )
 
 
 def next_message(
@@ -203,27 +239,9 @@ def next_message(
     return row, payload
 
 
-def turn(site_home: Path) -> AbstractAsyncContextManager[None]:
+def turn(site_home: Path) -> AbstractAsyncContextManager[database.Turn]:
     """One sender of commands at a time, so that they reach the broker in the order of their `v`.
     Not the publishers' turn: nobody who stops a session waits for a list of 50,000 cards."""
     return database.turn(
         site_home, "command", TURN_S, f"another command has been at it for {TURN_S} s; try again"
     )
-
-
-def state_in(payload: bytes) -> Body:
-    """A state message; {} if it is none. Nobody signs it."""
-    if len(payload) > _MESSAGE_LIMIT_BYTES:
-        return {}
-    try:
-        found = json.loads(payload)
-    except (ValueError, RecursionError):
-        return {}
-    return found if isinstance(found, dict) else {}
-
-
-def in_print(found: Any) -> str:
-    """A charger's text as it may stand on a terminal; "" for anything else."""
-    if not isinstance(found, str):
-        return ""
-    return "".join(each for each in found if each.isprintable())[:_OUTCOME_CHARACTERS]

@@ -8,15 +8,15 @@ import asyncio
 import os
 import time
 import zlib
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from functools import cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, inspect, make_url, select
 from sqlalchemy import update as update_
-from sqlalchemy.exc import ArgumentError, DatabaseError
+from sqlalchemy.exc import ArgumentError, DatabaseError, PendingRollbackError
 from sqlalchemy.orm import ORMExecuteState, Session
 from sqlalchemy.pool import NullPool
 
@@ -48,6 +48,12 @@ _DECISIVE = (
 _DECISIVE_TABLES = {each.__table__ for each in _DECISIVE}
 _COUNTERS = {"last_group", "last_schedule", "operator_asked_v", "operator_answered_v"}
 _CHANGED = "tapgate-changed"
+
+_Found = TypeVar("_Found")
+
+
+class Lost(Refusal):
+    """Our turn has ended before we did, and somebody else has it."""
 
 
 class _Place(NamedTuple):
@@ -95,20 +101,46 @@ def reading(home: Path) -> Iterator[Session]:
         yield session
 
 
+class Turn:
+    """A turn that is ours."""
+
+    def __init__(self, lock: "_FileLock | _AdvisoryLock", otherwise: str):
+        self._lock = lock
+        self._otherwise = otherwise
+
+    async def keep(self) -> None:
+        """For blocks that last: a server may have dropped the connection that holds the turn. It
+        is taken again then; Lost if somebody else was quicker."""
+        if not await _over(self._lock.kept):
+            raise Lost(self._otherwise)
+
+
 @asynccontextmanager
-async def turn(home: Path, name: str, patience_s: float, otherwise: str) -> AsyncIterator[None]:
+async def turn(home: Path, name: str, patience_s: float, otherwise: str) -> AsyncIterator[Turn]:
     """The only process on these data inside a block of that name; Refusal, saying `otherwise`, to
     whom it does not let in within `patience_s`. Ends with the process, however that ends."""
-    lock = await asyncio.to_thread(_lock, home, name)
+    lock = _lock(home, name)
     try:
         until = time.monotonic() + patience_s
-        while not await asyncio.to_thread(lock.take):
+        while not await _over(lock.take):
             if time.monotonic() >= until:
                 raise Refusal(otherwise)
             await asyncio.sleep(_TURN_POLL_S)
-        yield
+        yield Turn(lock, otherwise)
     finally:
         lock.close()
+
+
+async def _over(work: Callable[[], _Found]) -> _Found:
+    """Done in a thread, and over when this ends, however it ends: nobody closes under that thread
+    what it works on."""
+    doing = asyncio.ensure_future(asyncio.to_thread(work))
+    try:
+        return await asyncio.shield(doing)
+    finally:
+        while not doing.done():
+            with suppress(asyncio.CancelledError):
+                await asyncio.wait([doing])
 
 
 class Watch:
@@ -144,14 +176,18 @@ def _place(home: Path) -> _Place:
         return _Place(make_url("sqlite://").set(database=str(path)), str(path))
     try:
         url = make_url(wanted)
-    except ArgumentError:
-        raise WrongUsage(f"{VARIABLE} is no address of a database, like {_FORM}") from None
+    except (ArgumentError, ValueError):  # a port that is no number
+        raise _no_address() from None
     if url.drivername == "postgresql":
         url = url.set(drivername="postgresql+psycopg")
     if url.drivername != "postgresql+psycopg":
         raise WrongUsage(f"{VARIABLE}: found {url.drivername}://, allowed is {_FORM}")
     shown = f"{url.host or 'this computer'}{f':{url.port}' if url.port else ''}/{url.database}"
     return _Place(url, f"PostgreSQL {shown}")
+
+
+def _no_address() -> WrongUsage:
+    return WrongUsage(f"{VARIABLE} is no address of a database, like {_FORM}")
 
 
 @contextmanager
@@ -212,6 +248,8 @@ def _transaction(place: _Place, *, writing: bool) -> Iterator[Session]:
                 session.execute(update_(Revision).values(number=Revision.number + 1))
     except DatabaseError as error:
         raise _explained(error, place) from error
+    except PendingRollbackError as error:  # of a connection that somebody went on with
+        raise Refusal(f"{place.shown}: it has broken the connection off; try again") from error
 
 
 @cache
@@ -251,6 +289,8 @@ def _postgresql(url: URL, writing: bool, patience_s: float) -> Engine:
             connect_args={"connect_timeout": 10},
             hide_parameters=True,
         )
+    except ArgumentError:
+        raise _no_address() from None
     except ModuleNotFoundError:
         raise Refusal(
             f"{VARIABLE}: PostgreSQL needs the package psycopg; run pip install 'psycopg[binary]'"
@@ -276,6 +316,9 @@ class _FileLock:
     def take(self) -> bool:
         return homes.taken(self._descriptor)
 
+    def kept(self) -> bool:
+        return True
+
     def close(self) -> None:
         os.close(self._descriptor)
 
@@ -286,23 +329,34 @@ class _AdvisoryLock:
     def __init__(self, place: _Place, name: str):
         self._place = place
         self._number = zlib.crc32(name.encode()) >> 1 | 1
-        try:
-            engine = _engine(place.url, False, PATIENCE_S)
-            self._connection = engine.connect().execution_options(isolation_level="AUTOCOMMIT")
-        except DatabaseError as error:
-            raise _explained(error, place) from error
+        self._connection: Connection | None = None
 
     def take(self) -> bool:
         try:
+            if self._connection is None:
+                engine = _engine(self._place.url, False, PATIENCE_S)
+                self._connection = engine.connect().execution_options(isolation_level="AUTOCOMMIT")
             return self._connection.exec_driver_sql(
                 f"SELECT pg_try_advisory_lock({_LOCKS}, {self._number})"
             ).scalar_one()
         except DatabaseError as error:
+            self.close()
             raise _explained(error, self._place) from error
 
+    def kept(self) -> bool:
+        try:
+            if self._connection is not None:
+                self._connection.exec_driver_sql("SELECT 1")
+                return True
+        except DatabaseError:
+            self.close()
+        return self.take()
+
     def close(self) -> None:
-        self._connection.invalidate()  # the pool would keep it, and the lock with it
-        self._connection.close()
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.invalidate()  # the pool would keep it, and the lock with it
+            connection.close()
 
 
 def _lock(home: Path, name: str) -> _FileLock | _AdvisoryLock:

@@ -1,6 +1,7 @@
 """People, permissions and cards from a file: all of it, or nothing where one line is wrong.
 
-What is here already and the same stays as it is, so that a file can be taken in again.
+What is here already and the same stays as it is, so that a file can be taken in again. A file knows
+no schedules: a permission keeps the one it has.
 """
 
 import time
@@ -64,7 +65,7 @@ class _Here:
             token: (card, person, label)
             for card, token, person, label in _rows(session, Card, "token", "person_id", "label")
         }
-        columns = ("person_id", "charger_id", "role", "valid_from", "valid_until", "schedule_id")
+        columns = ("person_id", "charger_id", "role", "valid_from", "valid_until")
         self.permissions: dict[tuple[int, int | None], tuple[int, tuple[Any, ...]]] = {
             (person, charger): (permission, tuple(values))
             for permission, person, charger, *values in _rows(session, Permission, *columns)
@@ -130,13 +131,12 @@ def _write(session: Session, here: _Here, found: Sheet, tell: Tell) -> Imported:
         for name, each in somebody.permissions.items():
             charger = here.chargers[name] if name is not None else None
             known, values = here.permissions.get((person, charger), (None, None))
-            if values == (each.role, each.valid_from, each.valid_until, None):
+            if values == (each.role, each.valid_from, each.valid_until):
                 continue
             row = {
                 "role": each.role,
                 "valid_from": each.valid_from,
                 "valid_until": each.valid_until,
-                "schedule_id": None,
                 "given_at": now,
             }
             if known is None:

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from tools.portal import database, moments, names
 from tools.portal.broker_address import BrokerAddress
 from tools.portal.refusal import WrongUsage
-from tools.portal.schema import Charger, Group, Installation, Permission, Person, Publication
+from tools.portal.schema import Group, Installation, Permission, Person, Publication
 
 KEY_BYTES = 32
 
@@ -66,9 +66,3 @@ def move(session: Session, address: BrokerAddress, ca: str) -> None:
     """To another broker, which holds nothing yet."""
     set_broker(current(session), address, ca)
     session.execute(update(Publication).values(confirmed_at=None))
-
-
-def access_of(site: Installation, charger: Charger) -> str:
-    """The mode that holds at that charger. While an operator decides, no charger is exempt from
-    asking; what was set here counts again when the operator is gone."""
-    return "restricted" if site.operator_name else charger.access or site.access

@@ -20,6 +20,7 @@ STATE_LIMIT_BYTES = 65_536
 EVENT_LIMIT_BYTES = 8_192
 NESTING_LIMIT = 8  # JSON objects and arrays within each other
 _WHOLE_LIMIT = 1 << 62
+TOO_LONG = f"an event of more than {EVENT_LIMIT_BYTES} bytes"
 _NAME_CHARACTERS = 32
 
 
@@ -139,7 +140,7 @@ def _applied(
 def _event(charger: Charger, topic: str, payload: bytes) -> Event | str:
     """The event that a message holds, or why it holds none."""
     if len(payload) > EVENT_LIMIT_BYTES:
-        return f"an event of more than {EVENT_LIMIT_BYTES} bytes"
+        return TOO_LONG
     keys = [key for key in (charger.key, charger.former_key) if key]
     for key in keys:
         body = signing.verified(bytes.fromhex(key), topic, payload)

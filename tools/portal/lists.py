@@ -46,7 +46,7 @@ def _ref(site: Installation, built: AllowList) -> Body:
 
 def _settings(site: Installation, charger: Charger) -> Body:
     return {
-        "access": installation.access_of(site, charger),
+        "access": settings.access(site, charger),
         "authority": "operator" if site.operator_name else "native",
         "offline": site.operator_offline,
         "operator_wait_s": site.operator_wait_s,

@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from tools.portal.refusal import WrongUsage
 
 _DATE_ALONE = re.compile(r"\d{4}-?\d{2}-?\d{2}|\d{4}-?W\d{2}-?\d")
+_END = int(datetime(9999, 1, 1, tzinfo=UTC).timestamp())
 _WEEK_ALONE = re.compile(r"\d{4}-?W\d{2}")
 
 
@@ -64,9 +65,12 @@ def parse(text: str, where: tzinfo, *, end: bool = False) -> int:
     if moment.tzinfo is None:
         moment = _local(moment, where, text)
     try:
-        return int(moment.timestamp() // 1)
+        seconds = int(moment.timestamp() // 1)
     except (OverflowError, ValueError):
         raise WrongUsage(f"{text!r} is beyond the calendar") from None
+    if not 0 <= seconds < _END:  # what every zone can show
+        raise WrongUsage(f"{text!r} is beyond the calendar: it begins in 1970 and ends with 9998")
+    return seconds
 
 
 def shown(seconds: int, where: tzinfo) -> str:

@@ -1,8 +1,10 @@
 """Operator authority: while a third party's platform decides each tap, permissions are managed
 there and not here (DESIGN section 3).
 
-What widens or edits permissions is then refused; what only takes away, and what ends sessions, is
-not: safety waits for no platform.
+Whatever may let somebody in is then refused, also by way of the allow-list, which still decides
+offline: permissions and their schedules, who belongs to which partner or group, cards that come or
+come back, open access, service cards that may start, and starts from the app. What only takes
+away, and what ends sessions, is not: safety waits for no platform.
 """
 
 import json
@@ -61,7 +63,7 @@ def require_connected(site: Installation) -> str:
 
 
 def require_native(session: Session) -> None:
-    """Before anything that gives or edits permissions. Refusal while an operator decides."""
+    """Before anything that may let somebody in. Refusal while an operator decides."""
     name = installation.current(session).operator_name
     if name is not None:
         raise Refusal(

@@ -1,13 +1,14 @@
 """People, found by their e-mail address."""
 
 import time
+from functools import lru_cache
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from tools.portal import groups, names
+from tools.portal import groups, names, token
 from tools.portal.refusal import Refusal
-from tools.portal.schema import Partner, Person
+from tools.portal.schema import Card, Installation, Partner, Person
 
 
 def add(session: Session, email: str, name: str | None, partner: Partner | None = None) -> Person:
@@ -36,6 +37,21 @@ def find(session: Session, email: str) -> Person:
     return person
 
 
+def holder(session: Session, site: Installation, found: object) -> Person | None:
+    """Whose token that is: a card's, or the one for which the app starts."""
+    if not isinstance(found, str):
+        return None
+    card = session.scalars(select(Card).where(Card.token == found)).first()
+    return card.person if card is not None else of_token(session, site, found)
+
+
+def of_token(session: Session, site: Installation, found: str) -> Person | None:
+    """Who is meant by the token for which the app starts."""
+    last = session.scalar(select(func.max(Person.id)))
+    person = _by_token(bytes.fromhex(site.card_key), last or 0).get(found)
+    return session.get(Person, person) if person is not None else None
+
+
 def everyone(session: Session) -> list[Person]:
     return list(session.scalars(select(Person).order_by(Person.email_key)))
 
@@ -47,6 +63,11 @@ def remove(session: Session, person: Person) -> int:
     session.flush()
     groups.drop_own(session, group)
     return cards
+
+
+@lru_cache(maxsize=1)
+def _by_token(card_key: bytes, last: int) -> dict[str, int]:
+    return {token.of_person(card_key, each).hex(): each for each in range(1, last + 1)}
 
 
 def _with_email(session: Session, address: str) -> Person | None:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from tools.portal import installation, moments, topics
+from tools.portal import installation, moments, people, settings, topics
 from tools.portal.schema import (
     Card,
     Charger,
@@ -76,7 +76,7 @@ def of_card(
         else:
             found = _refused(BLOCKED, permission.role, "the card is blocked")
     else:
-        found = _judged(session, site, charger, card.person, at, clock_set)
+        found = by_permission(session, site, charger, card.person, at, clock_set=clock_set)
     return _by_authority(site, charger, found)
 
 
@@ -84,43 +84,65 @@ def of_person(
     session: Session, site: Installation, charger: Charger, person: Person, at: int
 ) -> Prediction:
     """For a start from the app: the portal knows the time, and no card can be blocked."""
-    found = _by_authority(site, charger, _judged(session, site, charger, person, at, True))
+    found = _by_authority(site, charger, by_permission(session, site, charger, person, at))
     return found._replace(offline=None)  # nobody is asked at the charger
+
+
+def by_permission(
+    session: Session,
+    site: Installation,
+    charger: Charger,
+    person: Person,
+    at: int,
+    *,
+    clock_set: bool = True,
+) -> Prediction:
+    """What the person's permission says there, whoever decides now. `access` is left out."""
+    permission = permission_of(session, person, charger)
+    if permission is None:
+        return _nothing_permitted(person, charger)
+    role = permission.role
+    refused = _out_of_time(site, permission, at, clock_set)
+    if refused is not None:
+        return refused
+    ends = "any" if role in _END_ANY else "own"
+    if role == "service" and not settings.service_may_start(site, charger):
+        why = f"{person.email} may end sessions and test here, but start none"
+        return Prediction(INVALID, role, why, "", ends)
+    return Prediction(ACCEPTED, role, f"{person.email} is {_a(role)} here", "", ends)
 
 
 def of_random_number(site: Installation, charger: Charger) -> Prediction:
     """A 4-byte number that begins with 08: refused before anybody is asked."""
     why = "the number is made up anew at each tap (a phone, or a card that hides its own)"
     found = _refused(RANDOM_NUMBER, None, why)
-    return found._replace(access=access(site, charger), operator=site.operator_name)
+    return found._replace(access=settings.access(site, charger), operator=site.operator_name)
 
 
 def may_end(
     session: Session,
     site: Installation,
-    charger: Charger,
+    found: Prediction,
     token: bytes,
-    holder: bytes,
-    at: int,
-    *,
-    clock_set: bool = True,
+    holder: bytes | None,
+    by: str | None = None,
 ) -> bool:
-    """Whether a card ends a session that another one, or the same, has started there."""
-    if token == holder:
-        return True
-    found = of_card(session, site, charger, token, at, clock_set=clock_set)
+    """Whether the card with that token, of which `found` is predicted, ends the session of
+    `holder`: of a card, of a person whom the app has started, or None, of nobody. `by`: who let it
+    begin, as its charger says; an operator's sessions are in none of our groups."""
     found = found.offline or found
+    if token == holder:
+        return found.verdict != BLOCKED
     if found.verdict not in (ACCEPTED, INVALID):
         return False
     if found.ends == "any":
         return True
-    mine, theirs = (
-        session.scalars(select(Person).join(Person.cards).where(Card.token == each.hex())).first()
-        for each in (token, holder)
-    )
-    if mine is None or theirs is None:
+    if holder is None or by == "operator":
         return False
-    return mine is theirs or (mine.group_id is not None and mine.group_id == theirs.group_id)
+    mine, theirs = (people.holder(session, site, each.hex()) for each in (token, holder))
+    if mine is None or theirs is None or mine.group_id is None:
+        return False
+    return mine.group_id == theirs.group_id
 
 
 def permission_of(session: Session, person: Person, charger: Charger) -> Permission | None:
@@ -146,40 +168,10 @@ def permission_of(session: Session, person: Person, charger: Charger) -> Permiss
     return None
 
 
-def access(site: Installation, charger: Charger) -> str:
-    """While an operator decides, no charger is exempt from asking."""
-    return "restricted" if site.operator_name else charger.access or site.access
-
-
 def issued_at(session: Session, site: Installation, charger: Charger) -> int | None:
     """When the charger's list was last issued, or None."""
     row = session.get(Publication, topics.allowlist(site.name, charger.name))
     return row.t if row else None
-
-
-def _judged(
-    session: Session,
-    site: Installation,
-    charger: Charger,
-    person: Person,
-    at: int,
-    clock_set: bool,
-) -> Prediction:
-    permission = permission_of(session, person, charger)
-    if permission is None:
-        return _nothing_permitted(person, charger)
-    role = permission.role
-    refused = _out_of_time(site, permission, at, clock_set)
-    if refused is not None:
-        return refused
-    ends = "any" if role in _END_ANY else "own"
-    may_start = site.service_may_start
-    if charger.service_may_start is not None:
-        may_start = charger.service_may_start
-    if role == "service" and not may_start:
-        why = f"{person.email} may end sessions and test here, but start none"
-        return Prediction(INVALID, role, why, "", ends)
-    return Prediction(ACCEPTED, role, f"{person.email} is {_a(role)} here", "", ends)
 
 
 def _out_of_time(
@@ -216,7 +208,7 @@ def _holds(schedule: Schedule, local: datetime) -> bool:
 
 
 def _by_authority(site: Installation, charger: Charger, found: Prediction) -> Prediction:
-    found = found._replace(access=access(site, charger))
+    found = found._replace(access=settings.access(site, charger))
     if not site.operator_name:
         return found
     if site.operator_offline == "list":

@@ -57,13 +57,13 @@ async def _publish(site_home: Path, everything: bool) -> Plan:
         return await bring_up_to_date(link, site_home, everything=everything)
 
 
-def turn(site_home: Path) -> AbstractAsyncContextManager[None]:
+def turn(site_home: Path) -> AbstractAsyncContextManager[database.Turn]:
     """One publisher at a time, so that what reaches the broker last is also the newest."""
     return database.turn(
         site_home,
         LOCK,
         LOCK_PATIENCE_S,
-        f"another 'tapgate publish' has been at it for {LOCK_PATIENCE_S} s; "
+        f"another publisher has been at it for {LOCK_PATIENCE_S} s; "
         "wait until it is done and try again",
     )
 

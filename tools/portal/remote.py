@@ -1,17 +1,14 @@
 """Sessions started and ended from the app: the person's, not a card's."""
 
-import re
 import time
 from pathlib import Path
-
-from sqlalchemy import select
-from sqlalchemy.orm import Session
 
 from tools.portal import (
     chargers,
     commanding,
     database,
     installation,
+    intake,
     operators,
     people,
     prediction,
@@ -19,19 +16,6 @@ from tools.portal import (
 )
 from tools.portal.commanding import Body, Declined
 from tools.portal.refusal import Refusal
-from tools.portal.schema import Card, Installation, Person
-
-_STATE = re.compile(r"not while (\w+)")
-_RUNS = "a session runs there already; 'tapgate stop {0}' ends it"
-_NO_START = {
-    "authorised": _RUNS,
-    "charging": _RUNS,
-    "checking": "a card is being judged there; try again in a moment",
-    "enrolling": "a card is being registered there; try again in a moment",
-    "faulted": "it has a fault; see 'tapgate status {0}'",
-    "service": "its self-test runs; try again when that is over",
-    "unavailable": "it is switched off; run 'tapgate available {0} on'",
-}
 
 
 def start(site_home: Path, name: str, email: str) -> Body:
@@ -50,7 +34,7 @@ def start(site_home: Path, name: str, email: str) -> Body:
     try:
         _, events = commanding.give(site_home, name, "authorise", **body)
     except Declined as declined:
-        raise _explained(name, declined, _NO_START) from None
+        raise Refusal(f"{name}: {declined.busy}" if declined.busy else str(declined)) from None
     started = any(
         each.get("event") == "session_started" and each.get("token") == holder for each in events
     )
@@ -62,10 +46,12 @@ def stop(site_home: Path, name: str) -> Body:
     try:
         _, events = commanding.give(site_home, name, "stop")
     except Declined as declined:
-        raise _explained(name, declined, {}) from None
+        if declined.state is None:
+            raise
+        raise Refusal(f"{name}: no session runs there, it is {declined.state}") from None
     ended = next((each for each in events if each.get("event") == "session_ended"), {})
     with database.reading(site_home) as session:
-        person = holder(session, installation.current(session), ended.get("token"))
+        person = people.holder(session, installation.current(session), ended.get("token"))
         address = person.email if person else None
     wh, reason = ended.get("wh"), ended.get("reason")
     return {
@@ -73,28 +59,5 @@ def stop(site_home: Path, name: str) -> Body:
         "ended": bool(ended),
         "person": address,
         "wh": wh if type(wh) is int else None,
-        "reason": commanding.in_print(reason) or None,
+        "reason": intake.shown(reason) if reason else None,
     }
-
-
-def holder(session: Session, site: Installation, found: object) -> Person | None:
-    """Whose token that is: a card's, or the one for which the app starts."""
-    if not isinstance(found, str):
-        return None
-    card = session.scalars(select(Card).where(Card.token == found)).first()
-    if card is not None:
-        return card.person
-    key = bytes.fromhex(site.card_key)
-    for person in session.scalars(select(Person.id)):
-        if token.of_person(key, person).hex() == found:
-            return session.get(Person, person)
-    return None
-
-
-def _explained(name: str, declined: Declined, words: dict[str, str]) -> Refusal:
-    found = _STATE.search(declined.why)
-    if found and found[1] in words:
-        return Refusal(f"{name}: {words[found[1]].format(name)}")
-    if found and not words:
-        return Refusal(f"{name}: no session runs there, it is {found[1]}")
-    return Refusal(str(declined))

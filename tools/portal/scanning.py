@@ -8,31 +8,27 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from sqlalchemy.orm import Session
+import aiomqtt
 
-from tools.portal import cards, commanding, database, names, operators, people, permissions
-from tools.portal.commanding import Body, Declined, Line, in_print
+from tools.portal import (
+    cards,
+    commanding,
+    database,
+    intake,
+    names,
+    operators,
+    people,
+    permissions,
+)
+from tools.portal.commanding import Body, Declined, Line
 from tools.portal.refusal import Refusal, WrongUsage
-from tools.portal.schema import Command, Enrolment
-from tools.portal.token import HINT_BYTES, TOKEN_BYTES
+from tools.portal.token import HINT_BYTES, is_token
 
 TIMEOUT_S = range(1, 601)  # the most that a charger takes
 _LATE_S = 5  # until its own time-out has come through
 
-_TOKEN = re.compile(rf"[0-9a-f]{{{2 * TOKEN_BYTES}}}")
 _HINT = re.compile(rf"[0-9a-f]{{{2 * HINT_BYTES}}}")
-_STATE = re.compile(r"not while (\w+)")
 
-_BUSY = {
-    "authorised": "a session runs there; wait for its end, or run 'tapgate stop {0}'",
-    "charging": "a session runs there; wait for its end, or run 'tapgate stop {0}'",
-    "checking": "a card is being judged there; try again in a moment",
-    "faulted": "it has a fault; see 'tapgate status {0}'",
-    "finished": "a vehicle whose session is over is still connected; unplug it first",
-    "preauthorised": "somebody has just been approved there; try again in a minute",
-    "service": "its self-test runs; try again when that is over",
-    "unavailable": "it is switched off; run 'tapgate available {0} on'",
-}
 _FAILED = {
     "cancelled": "somebody else has called the registration off",
     "RandomNumber": "that card makes up a new number at each tap (a phone, or a card that hides "
@@ -80,54 +76,44 @@ def scan(
 async def _scan(
     site_home: Path, email: str, charger: str, timeout_s: int, label: str | None, tell: Tell
 ) -> Scanned:
-    enrolment = Enrolment(label=label)
-
-    def note(session: Session, command: Command) -> None:
-        enrolment.command_id = command.id
-        enrolment.person_id = people.find(session, email).id
-        session.add(enrolment)
-
     async with commanding.reached(site_home, charger) as line:
         try:
-            done, _ = await line.carried_out("enrol", {"seconds": timeout_s}, note)
+            done, _ = await line.carried_out("enrol", {"seconds": timeout_s})
             tell(f"hold the card to {line.charger}, within {timeout_s} s")
             event = await _outcome(line, done, timeout_s, tell)
             with database.changing(site_home) as session:
                 operators.require_native(session)
                 person = people.find(session, email)
                 token, digits = event["token"], event["hint"]
-                enrolment.token = token
                 card = cards.bind(session, person, token, digits, label, "scan")
                 permitted = permissions.has_any(session, person)
-                scanned = Scanned(token, digits, person.email, card.label, permitted)
+                return Scanned(token, digits, person.email, card.label, permitted)
         except Declined as declined:
-            found = _STATE.search(declined.why)
-            busy = _BUSY.get(found[1], "") if found else ""
-            refusal = f"{line.charger} registers no card now: " + (
-                busy.format(line.charger) or declined.why
-            )
-            _end(site_home, enrolment, "declined")
-            raise Refusal(refusal) from None
-        except _Failed as failed:
-            _end(site_home, enrolment, failed.why)
-            raise Refusal(str(failed)) from None
-        except Refusal:
-            _end(site_home, enrolment, "refused")
-            raise
+            why = declined.busy or declined.why
+            raise Refusal(f"{line.charger} registers no card now: {why}") from None
+        except aiomqtt.MqttError as error:
+            if line.sent is None:
+                raise
+            raise Refusal(_broken(line, timeout_s)) from error
         except asyncio.CancelledError:
-            _end(site_home, enrolment, "interrupted")
-            await line.order("enrol", {"seconds": 0})
-            raise Refusal(
-                f"interrupted: no card was registered, and {line.charger} waits for none any more"
-            ) from None
-    _end(site_home, enrolment, "enrolled")
-    return scanned
+            raise Refusal(await _called_off(line, timeout_s)) from None
 
 
-class _Failed(Refusal):
-    def __init__(self, text: str, why: str):
-        super().__init__(text)
-        self.why = why
+async def _called_off(line: Line, timeout_s: int) -> str:
+    if line.sent is None:
+        return "interrupted: no card was registered"
+    try:
+        await line.order("enrol", {"seconds": 0})
+    except aiomqtt.MqttError:
+        return f"interrupted; {_broken(line, timeout_s)}"
+    return f"interrupted: no card was registered, and {line.charger} waits for none any more"
+
+
+def _broken(line: Line, timeout_s: int) -> str:
+    return (
+        f"the link to the broker broke: no card was registered, and {line.charger} may wait for "
+        f"one for another {timeout_s} s; what is held to it meanwhile becomes nobody's"
+    )
 
 
 async def _outcome(line: Line, done: Body, timeout_s: int, tell: Tell) -> Body:
@@ -135,14 +121,13 @@ async def _outcome(line: Line, done: Body, timeout_s: int, tell: Tell) -> Body:
     remarks: dict[str, None] = {}
     end = time.monotonic() + timeout_s + _LATE_S
     while (event := await line.event(end)) is not None:
-        name, why = event.get("event"), in_print(event.get("why"))
+        name, why = event.get("event"), intake.shown(event.get("why", ""))
         if name == "booted" and _number(event, "boot") > _number(done, "boot"):
-            raise _Failed(f"{line.charger} has restarted meanwhile; run it again", "restarted")
+            raise Refusal(f"{line.charger} has restarted meanwhile; run it again")
         later = event.get("command") == "enrol" and _number(event, "v") > _number(done, "v")
         if name == "command_done" and later and event.get("ok") is True:
-            raise _Failed(
-                f"another registration has begun at {line.charger}; no card was registered here",
-                "replaced",
+            raise Refusal(
+                f"another registration has begun at {line.charger}; no card was registered here"
             )
         if event.get("v") != done["v"]:
             continue
@@ -152,41 +137,26 @@ async def _outcome(line: Line, done: Body, timeout_s: int, tell: Tell) -> Body:
             remarks[why] = None
             tell(_RETRIED.get(why, f"that did not work ({why}): hold it there again"))
         if name == "enrol_failed" and why != "time_out":
-            raise _Failed(
+            raise Refusal(
                 f"no card was registered: {_FAILED.get(why, why or 'no reason given')}".replace(
                     "{0}", line.charger
-                ),
-                why,
+                )
             )
         if name == "enrol_failed":
             break
     seen = [_RETRIED[why] for why in remarks if why in _RETRIED]
-    raise _Failed(
+    raise Refusal(
         f"no card was held to {line.charger} within {timeout_s} s"
         + (f" that could be registered ({'; '.join(seen)})" if seen else "")
-        + "; run it again",
-        "time_out",
+        + "; run it again"
     )
 
 
 def _is_whole(event: Body) -> bool:
     token, digits = event.get("token"), event.get("hint")
-    return (
-        isinstance(token, str)
-        and isinstance(digits, str)
-        and bool(_TOKEN.fullmatch(token) and _HINT.fullmatch(digits))
-    )
+    return is_token(token) and isinstance(digits, str) and bool(_HINT.fullmatch(digits))
 
 
 def _number(event: Body, key: str) -> int:
     found: Any = event.get(key)
     return found if type(found) is int else 0
-
-
-def _end(site_home: Path, enrolment: Enrolment, outcome: str) -> None:
-    if enrolment.id is None:
-        return
-    with database.changing(site_home) as session:
-        row = session.get(Enrolment, enrolment.id)
-        if row is not None:
-            row.token, row.outcome = enrolment.token, outcome[:32]

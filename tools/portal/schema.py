@@ -328,15 +328,3 @@ class Command(Base):
     expires_at: Mapped[int] = mapped_column(BigInteger)
     answered_at: Mapped[int | None] = mapped_column(BigInteger)
     outcome: Mapped[str | None] = mapped_column(String(100))
-
-
-class Enrolment(Base):
-    """A request to register the next card that is tapped at a charger."""
-
-    __tablename__ = "enrolment"
-    id: Mapped[int] = mapped_column(primary_key=True)
-    command_id: Mapped[int] = mapped_column(ForeignKey("command.id", ondelete="CASCADE"))
-    person_id: Mapped[int] = mapped_column(ForeignKey("person.id", ondelete="CASCADE"))
-    label: Mapped[str | None] = mapped_column(String(100))
-    token: Mapped[str | None] = mapped_column(String(14))
-    outcome: Mapped[str | None] = mapped_column(String(32))

@@ -13,26 +13,28 @@ import asyncio
 import os
 import random
 import signal
+import threading
 import time
 import traceback
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 import aiomqtt
 from sqlalchemy import select
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from tools.cli import DEBUG_VARIABLE
-from tools.portal import broker, database, installation, intake, publishing, topics
+from tools.portal import broker, commanding, database, installation, intake, publishing, topics
 from tools.portal.app_sessions import AppSessions
 from tools.portal.bridge import Bridge
-from tools.portal.duty import Duty, Outgoing
+from tools.portal.duty import Answer, Duty, Order, Outgoing, Remark
 from tools.portal.output import count
 from tools.portal.refusal import Refusal
-from tools.portal.schema import Charger
+from tools.portal.schema import Charger, Event
 
 POLL_S = 0.25
 TICK_S = 1.0
@@ -44,7 +46,9 @@ BACK_OFF_S = (0.25, 30.0)
 LASTING_S = 10.0  # a link that held so long was a good one
 EVENTS_AT_ONCE = 200
 LOCK = "serve"
+TELL_AGAIN_S = 60.0  # what goes on is told so often
 _CAUSES_MOST = 1_000
+_NAME_CHARACTERS = 32
 
 Say = Callable[[str], None]
 
@@ -84,6 +88,15 @@ class _Moved(Exception):
     """The broker is another one now."""
 
 
+class _Taken(NamedTuple):
+    """What became of that which came in."""
+
+    answers: list[Answer]
+    failed: list[str]  # duties
+    lines: list[str]
+    refused: list[intake.Refused]
+
+
 class _Serving:
     def __init__(
         self, site_home: Path, grace_s: int, say: Say, stop: asyncio.Event, duties: list[Duty]
@@ -95,15 +108,17 @@ class _Serving:
         self._duties = duties
         self._watch = database.Watch(site_home)
         self._done: Counter = Counter()
-        self._causes: set[tuple[str, ...]] = set()  # that were told
+        self._told: dict[tuple[str, ...], float] = {}  # causes; in the loop alone
+        self._one = threading.Lock()  # call of the duties at a time
         self._chargers: frozenset[str] = frozenset()
         self._away: set[str] = set()
         self._ready = False
         # What has come in and was not looked at yet.
         self._states: dict[str, bytes] = {}
-        self._events: list[aiomqtt.Message] = []
+        self._events: list[tuple[str, aiomqtt.Message]] = []  # by charger's name, unchecked
         self._others: list[tuple[str, bytes]] = []
         self._news = asyncio.Event()
+        self._orders: asyncio.Queue[Order] = asyncio.Queue()
         # What the broker should hold, and on which of these topics something has come since.
         self._standing: dict[str, bytes] = {}
         self._touched: set[str] = set()
@@ -111,24 +126,28 @@ class _Serving:
     async def run(self) -> Counter:
         async with database.turn(
             self._home, LOCK, 0, "another 'tapgate serve' runs on these data; one is enough"
-        ):
+        ) as turn:
             try:
-                await self._keep_linked()
+                await self._keep_linked(turn)
             finally:
                 self._watch.close()
         return self._done
 
-    async def _keep_linked(self) -> None:
+    async def _keep_linked(self, turn: database.Turn) -> None:
         wait_s, ended = 0.0, None
         while not self._stop.is_set():
             began = time.monotonic()
             try:
-                await self._linked()
+                await _until_first(self._stop.wait(), self._linked(turn))
                 ended = None
             except _Moved:
                 wait_s = 0.0
                 continue
+            except database.Lost:
+                raise
             except Refusal as why:
+                if self._stop.is_set():
+                    return
                 if str(why) != ended:
                     self._say(f"{why}; trying again until it works")
                 ended = str(why)
@@ -137,10 +156,12 @@ class _Serving:
             wait_s = least if lasted or not wait_s else min(2 * wait_s, most)
             await _within(self._stop.wait(), wait_s * random.uniform(0.75, 1.25))
 
-    async def _linked(self) -> None:
+    async def _linked(self, turn: database.Turn) -> None:
         """For as long as the link lasts."""
+        await turn.keep()
         access, site = await asyncio.to_thread(self._access)
         self._states, self._events, self._others = {}, [], []
+        self._orders = asyncio.Queue()
         self._standing, self._touched = {}, set()
         lost: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         events = f"portal-{site}-events"
@@ -153,12 +174,12 @@ class _Serving:
             # Nothing waits at the broker for a state to be read: the next one says it all again.
             await link.listen([topics.state(site, "+")], qos=0)
             await _until_first(
-                self._stop.wait(),
                 lost,
-                self._keep_in_step(link, access),
-                self._collect(held),
-                self._take_in(link, held, site),
+                self._keep_in_step(link, access, turn),
+                self._collect(held, site),
+                self._take_in(link, held),
                 self._tick(link),
+                self._give_orders(link),
             )
 
     def _access(self) -> tuple[broker.Access, str]:
@@ -169,7 +190,9 @@ class _Serving:
 
     # --- publishing ---
 
-    async def _keep_in_step(self, link: broker.Link, access: broker.Access) -> None:
+    async def _keep_in_step(
+        self, link: broker.Link, access: broker.Access, turn: database.Turn
+    ) -> None:
         await publishing.look(link, self._home)
         tried: int | None = None
         done: int | None = None
@@ -179,6 +202,7 @@ class _Serving:
             number = await asyncio.to_thread(self._watch.revision)
             disturbed = time.monotonic() - healed > HEAL_S and self._is_disturbed(link)
             if number != tried or disturbed or time.time() >= due:
+                await turn.keep()
                 now_access, _ = await asyncio.to_thread(self._access)
                 if now_access._replace(client=access.client) != access:
                     self._say("the broker is another one now")
@@ -241,22 +265,32 @@ class _Serving:
             link.seen.pop(topic, None)  # anybody may write to topics without end
             if topic.startswith(start) and topic.endswith(end):
                 name = topic[len(start) : -len(end)]
-                if name in self._chargers:
+                if name in self._chargers and len(payload) <= intake.STATE_LIMIT_BYTES:
                     self._states[name] = payload
                     self._news.set()
-            elif len(self._others) < EVENTS_AT_ONCE:
+            elif len(self._others) < EVENTS_AT_ONCE and len(payload) <= intake.EVENT_LIMIT_BYTES:
                 self._others.append((topic, payload))
                 self._news.set()
 
         return hear
 
-    async def _collect(self, held: broker.Held) -> None:
-        async for message in held.messages:
-            self._events.append(message)
-            self._news.set()
-
-    async def _take_in(self, link: broker.Link, held: broker.Held, site: str) -> None:
+    async def _collect(self, held: broker.Held, site: str) -> None:
+        """Keeps what waits to be stored: as much as the broker sends without an acknowledgement."""
         start, end = topics.event(site, "\0").split("\0")
+        async for message in held.messages:
+            topic = str(message.topic)
+            # amqtt hands whoever comes back everything that it retains.
+            if topic.startswith(start) and topic.endswith(end):
+                name = topic[len(start) : -len(end)]
+                why = _unfit(message)
+                if why is None:
+                    self._events.append((name, message))
+                    self._news.set()
+                    continue
+                self._refuse(intake.Refused(name, why))
+            held.acknowledge(message)
+
+    async def _take_in(self, link: broker.Link, held: broker.Held) -> None:
         while True:
             await self._news.wait()
             self._news.clear()
@@ -265,77 +299,71 @@ class _Serving:
             events, self._events = self._events[:EVENTS_AT_ONCE], self._events[EVENTS_AT_ONCE:]
             if self._events:
                 self._news.set()
-            said = [
-                (topic[len(start) : -len(end)], topic, _payload(message))
-                for message in events
-                for topic in [str(message.topic)]
-                # amqtt hands whoever comes back everything that it retains.
-                if topic.startswith(start) and topic.endswith(end)
-            ]
+            said = [(name, str(message.topic), _payload(message)) for name, message in events]
             try:
-                outgoing, lines, refused = await asyncio.to_thread(
-                    self._store, states, said, others
-                )
+                taken = await asyncio.to_thread(self._store, states, said, others)
                 self._forget_cause("storing")
             except Refusal as why:  # nothing was acknowledged, nothing is forgotten
-                self._say_once(("storing", str(why)), f"{why}; trying again until it works")
+                self._not_stored(why)
                 self._states = states | self._states
                 self._others = others + self._others
                 self._events = events + self._events
                 self._news.set()
                 await asyncio.sleep(STORE_AGAIN_S)
                 continue
-            for message in events:
+            for _, message in events:
                 held.acknowledge(message)
-            for line in lines:
+            for line in taken.lines:
                 self._say(line)
-            for each in refused:
-                self._done["rejected"] += 1
-                self._say_once(("event", *each), f"{each.charger}: not stored, {each.why}")
-            await self._send(link, outgoing)
+            for each in taken.refused:
+                self._refuse(each)
+            await self._answer(link, taken.answers, taken.failed)
 
     def _store(
         self,
         states: dict[str, bytes],
         said: list[tuple[str, str, bytes]],
         others: list[tuple[str, bytes]],
-    ) -> tuple[list[Outgoing], list[str], list[intake.Refused]]:
+    ) -> _Taken:
         now = int(time.time())
-        outgoing: list[Outgoing] = []
+        answers: list[Answer] = []
+        failed: list[str] = []
         bodies = {name: intake.state(payload) for name, payload in states.items()}
-        lines = self._coming_and_going(bodies)
-        with database.changing(self._home) as session:
+        away, lines = self._coming_and_going(bodies)
+        with self._changing() as session:
             here = intake.remember(session, bodies, now)
             new, refused = intake.store(session, said, now)
             for duty in self._duties:
                 for charger, body in here:
-                    with self._guarded(session, lines):
-                        outgoing += list(duty.state(session, charger, body, now))
+                    with self._guarded(session, failed):
+                        answers += list(duty.state(session, charger, body, now))
                 for charger, event in new:
-                    with self._guarded(session, lines):
-                        outgoing += list(duty.event(session, charger, event, now))
+                    with self._guarded(session, failed):
+                        answers += list(duty.event(session, charger, event, now))
                 for topic, payload in others:
                     if any(
                         aiomqtt.Topic(topic).matches(each)
                         for each in duty.filters(installation.current(session))
                     ):
-                        with self._guarded(session, lines):
-                            outgoing += list(duty.message(session, topic, payload, now))
+                        with self._guarded(session, failed):
+                            answers += list(duty.message(session, topic, payload, now))
             lines += [line for charger, event in new for line in _worth_saying(charger, event)]
+        self._away = away
         self._done.update(states=len(states), events=len(new))
-        return outgoing, lines, refused
+        return _Taken(answers, failed, lines, refused)
 
-    def _coming_and_going(self, bodies: dict[str, Any]) -> list[str]:
-        lines = []
+    def _coming_and_going(self, bodies: dict[str, intake.Body]) -> tuple[set[str], list[str]]:
+        """Who is away after that, and what there is to say about it."""
+        away, lines = set(self._away), []
         for name, body in bodies.items():
             if body.get("online") is True:
-                if name in self._away:
+                if name in away:
                     lines.append(f"{name}: online")
-                self._away.discard(name)
-            elif body.get("online") is False and name not in self._away:
-                self._away.add(name)
+                away.discard(name)
+            elif body.get("online") is False and name not in away:
+                away.add(name)
                 lines.append(f"{name}: offline")
-        return lines
+        return away, lines
 
     # --- duties ---
 
@@ -353,64 +381,127 @@ class _Serving:
     async def _tick(self, link: broker.Link) -> None:
         while True:
             await asyncio.sleep(TICK_S)
-            await self._do(link, "tick", lambda duty, session, now: duty.tick(session, now))
+            now = int(time.time())
+            if not any(_overwrites(each, "tick") and each.is_due(now) for each in self._duties):
+                continue
+            try:
+                await self._do(link, "tick", lambda duty, session, now: duty.tick(session, now))
+            except Refusal as why:  # there is another one in a second
+                self._not_stored(why)
 
     async def _do(
         self,
         link: broker.Link,
         name: str,
-        call: Callable[[Duty, Session, int], Iterable[Outgoing]],
+        call: Callable[[Duty, Session, int], Iterable[Answer]],
     ) -> None:
-        concerned = [each for each in self._duties if overwrites(each, name)]
+        concerned = [each for each in self._duties if _overwrites(each, name)]
         if not concerned:
             return
 
-        def work() -> tuple[list[Outgoing], list[str]]:
-            outgoing: list[Outgoing] = []
-            lines: list[str] = []
+        def work() -> tuple[list[Answer], list[str]]:
+            answers: list[Answer] = []
+            failed: list[str] = []
             now = int(time.time())
-            with database.changing(self._home) as session:
+            with self._changing() as session:
                 for duty in concerned:
-                    with self._guarded(session, lines):
-                        outgoing += list(call(duty, session, now))
-            return outgoing, lines
+                    with self._guarded(session, failed):
+                        answers += list(call(duty, session, now))
+            return answers, failed
 
-        outgoing, lines = await asyncio.to_thread(work)
-        for line in lines:
-            self._say(line)
-        await self._send(link, outgoing)
+        await self._answer(link, *await asyncio.to_thread(work))
 
     @contextmanager
-    def _guarded(self, session: Session, lines: list[str]) -> Iterator[None]:
-        """What fails is taken back alone and told once: the rest goes on."""
+    def _changing(self) -> Iterator[Session]:
+        """The transaction of some calls, of whose end the duties are told."""
+        with self._one:
+            stored = False
+            try:
+                with database.changing(self._home) as session:
+                    yield session
+                stored = True
+            finally:
+                for duty in self._duties:
+                    duty.ended(stored)
+
+    @contextmanager
+    def _guarded(self, session: Session, failed: list[str]) -> Iterator[None]:
+        """What fails is taken back alone: the rest goes on, unless there is no database."""
         point = session.begin_nested()
         try:
             yield
+            session.flush()
         except Exception as error:
+            if isinstance(error, DBAPIError) and error.connection_invalidated:
+                raise
             point.rollback()
-            cause = ("duty", _in_words(error))
-            if cause not in self._causes and len(self._causes) < _CAUSES_MOST:
-                self._causes.add(cause)
-                lines.append(cause[1])
+            failed.append(_in_words(error))
         else:
             point.commit()
 
-    async def _send(self, link: broker.Link, outgoing: list[Outgoing]) -> None:
-        for each in outgoing:
-            await link.send(each.topic, each.payload, each.retain)
+    async def _answer(self, link: broker.Link, answers: list[Answer], failed: list[str]) -> None:
+        for words in failed:
+            self._say_once(("duty", words), words)
+        for each in answers:
+            match each:
+                case Outgoing():
+                    await link.send(each.topic, each.payload, each.retain)
+                case Order():
+                    self._orders.put_nowait(each)
+                case Remark():
+                    self._done["rejected"] += 1
+                    self._say_once(("event", each.text), each.text)
+
+    async def _give_orders(self, link: broker.Link) -> None:
+        """Beside the rest: whoever gives orders just now is waited for."""
+        while True:
+            order = await self._orders.get()
+            try:
+                async with commanding.turn(self._home):
+                    signed = await asyncio.to_thread(self._issued, order)
+                    if signed is not None:
+                        await link.send(*signed)
+            except Refusal as why:  # its duty asks for it again
+                self._say_once(("order", str(why)), str(why))
+
+    def _issued(self, order: Order) -> tuple[str, bytes] | None:
+        with database.changing(self._home) as session:
+            charger = session.get(Charger, order.charger)
+            if charger is None:
+                return None
+            now = int(time.time())
+            _, topic, payload = commanding.issue(session, charger, order.command, order.body, now)
+            return topic, payload
 
     # --- telling ---
 
+    def _refuse(self, event: intake.Refused) -> None:
+        self._done["rejected"] += 1
+        # Anybody may make up names without end: they are one cause.
+        name = event.charger if event.charger in self._chargers else ""
+        shown = intake.shown(event.charger, _NAME_CHARACTERS)
+        self._say_once(("event", name, event.why), f"{shown}: not stored, {event.why}")
+
+    def _not_stored(self, why: Refusal) -> None:
+        self._say_once(("storing", str(why)), f"{why}; trying again until it works")
+
     def _say_once(self, cause: tuple[str, ...], line: str) -> None:
-        if cause not in self._causes and len(self._causes) < _CAUSES_MOST:
-            self._causes.add(cause)
-            self._say(line)
+        """And again while it lasts, now and then."""
+        now = time.monotonic()
+        if now - self._told.get(cause, -TELL_AGAIN_S) < TELL_AGAIN_S:
+            return
+        if len(self._told) >= _CAUSES_MOST:
+            self._told = {each: at for each, at in self._told.items() if now - at < TELL_AGAIN_S}
+            if len(self._told) >= _CAUSES_MOST and cause[0] == "event":
+                return
+        self._told[cause] = now
+        self._say(line)
 
     def _forget_cause(self, kind: str) -> None:
-        self._causes = {cause for cause in self._causes if cause[0] != kind}
+        self._told = {cause: at for cause, at in self._told.items() if cause[0] != kind}
 
 
-def overwrites(duty: Duty, name: str) -> bool:
+def _overwrites(duty: Duty, name: str) -> bool:
     return getattr(type(duty), name) is not getattr(Duty, name)
 
 
@@ -422,7 +513,7 @@ def _in_words(error: Exception) -> str:
     )
 
 
-def _worth_saying(charger: Charger, event: Any) -> list[str]:
+def _worth_saying(charger: Charger, event: Event) -> list[str]:
     body = {key: intake.shown(value, 60) for key, value in event.body.items()}
     match event.event:
         case "list_applied":
@@ -437,6 +528,14 @@ def _worth_saying(charger: Charger, event: Any) -> list[str]:
             words = "fault" if event.event == "fault" else "fault cleared"
             return [f"{charger.name}: {words}: {body.get('fault')}{detail}"]
     return []
+
+
+def _unfit(message: aiomqtt.Message) -> str | None:
+    """Why an event's message is not even looked at. Without an end would be those that the broker
+    needs no acknowledgement for."""
+    if message.qos == 0:
+        return "an event that was not sent with QoS 1"
+    return intake.TOO_LONG if len(_payload(message)) > intake.EVENT_LIMIT_BYTES else None
 
 
 def _payload(message: aiomqtt.Message) -> bytes:
@@ -456,14 +555,14 @@ def _whom(plan: publishing.Plan) -> str:
     return ", ".join(names) if 0 < len(names) <= 4 else count(len(names), "charger")
 
 
-async def _within(what: Awaitable[Any], seconds: float) -> None:
+async def _within(what: Awaitable[object], seconds: float) -> None:
     try:
         await asyncio.wait_for(what, seconds)
     except TimeoutError:
         return
 
 
-async def _until_first(*works: Awaitable[Any]) -> None:
+async def _until_first(*works: Awaitable[object]) -> None:
     """Until one of them ends; the others end with it. Raises what that one has raised."""
     tasks = [asyncio.ensure_future(each) for each in works]
     try:

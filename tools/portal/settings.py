@@ -1,4 +1,5 @@
-"""What holds for every session at all chargers; one of these settings a charger may override."""
+"""What holds for every session at all chargers. The access mode, and whether service cards start, a
+charger may have of its own."""
 
 from tools.portal.refusal import WrongUsage
 from tools.portal.schema import Charger, Installation
@@ -8,6 +9,22 @@ DAY_S = 24 * HOUR_S
 RESUME_MAX_H = 168  # a week
 MAX_AGE_MIN_D = 0.05
 MAX_AGE_MAX_D = 3_650
+
+
+def access(site: Installation, charger: Charger) -> str:
+    """The mode that holds at that charger. While an operator decides, no charger is exempt from
+    asking; what was set here counts again when the operator is gone."""
+    return "restricted" if site.operator_name else charger.access or site.access
+
+
+def set_access(site: Installation, charger: Charger | None, word: str) -> None:
+    """`word`: open, restricted, or inherit, which drops a charger's own."""
+    if charger is not None:
+        charger.access = None if word == "inherit" else word
+    elif word == "inherit":
+        raise _nothing_to_inherit()
+    else:
+        site.access = word
 
 
 def service_may_start(site: Installation, charger: Charger | None) -> bool:
@@ -20,7 +37,7 @@ def set_service_may_start(site: Installation, charger: Charger | None, word: str
     if charger is not None:
         charger.service_may_start = None if word == "inherit" else word == "on"
     elif word == "inherit":
-        raise WrongUsage("inherit needs --charger NAME: it drops that charger's override")
+        raise _nothing_to_inherit()
     else:
         site.service_may_start = word == "on"
 
@@ -63,3 +80,7 @@ def overridden(site: Installation, chargers: list[Charger]) -> dict[str, bool]:
         for each in chargers
         if each.service_may_start not in (None, site.service_may_start)
     }
+
+
+def _nothing_to_inherit() -> WrongUsage:
+    return WrongUsage("inherit needs --charger NAME: it drops that charger's override")

@@ -2,9 +2,12 @@
 
 import hashlib
 import hmac
+import re
+from typing import TypeGuard
 
 TOKEN_BYTES = 7
 HINT_BYTES = 2
+_WRITTEN = re.compile(rf"[0-9a-f]{{{2 * TOKEN_BYTES}}}")
 
 
 def token(card_key: bytes, number: bytes) -> bytes:
@@ -18,6 +21,11 @@ def of_person(card_key: bytes, person: int) -> bytes:
     this is no card's token."""
     tagged = b"\x00" + person.to_bytes(8, "big")
     return hmac.new(card_key, tagged, hashlib.sha256).digest()[:TOKEN_BYTES]
+
+
+def is_token(found: object) -> TypeGuard[str]:
+    """Whether it is a token as it is written: 14 hex digits in lower case."""
+    return isinstance(found, str) and bool(_WRITTEN.fullmatch(found))
 
 
 def hint(number: bytes) -> str:

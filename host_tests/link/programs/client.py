@@ -136,7 +136,7 @@ class Client:
             on_disconnect=lambda: tell("disconnected"),
             on_message=self.on_message,
             on_ack=lambda packet_id: tell("ack", id=packet_id),
-            on_oversized=lambda topic, size: tell("oversized", topic=topic, size=size),
+            on_skipped=lambda topic, size: tell("oversized", topic=topic, size=size),
             on_problem=lambda kind, detail: tell("problem", kind=kind, detail=detail),
             beat=self.beat,
             **options,

@@ -3,10 +3,11 @@
 import typer
 
 from tools.portal.commands import (
+    calling,
     card,
     charger,
     check,
-    groups,
+    group,
     importing,
     installation,
     operator,
@@ -21,18 +22,17 @@ from tools.portal.commands import (
     simulate,
     status,
 )
-from tools.portal.commands.calling import group
 
 
 def application() -> typer.Typer:
-    app = group("Tapgate: who may charge, at every charger of an installation.")
+    app = calling.group("Tapgate: who may charge, at every charger of an installation.")
     for subject in (
         installation,
         charger,
         person,
         permission,
         card,
-        groups,
+        group,
         schedule,
         partner,
         settings,

@@ -1,4 +1,4 @@
-"""tapgate card add, list, block, unblock, remove."""
+"""tapgate card add, scan, list, block, unblock, remove."""
 
 from typing import Annotated, Any
 
@@ -19,7 +19,7 @@ As = Annotated[
 
 
 def register(app: typer.Typer) -> None:
-    card = group("Cards: add, list, block, unblock, remove.")
+    card = group("Cards: add, scan, list, block, unblock, remove.")
     command(card, "add")(add)
     command(card, "scan")(scan)
     command(card, "list")(list_)

@@ -23,11 +23,11 @@ def register(app: typer.Typer) -> None:
 
 def add(call: Call, name: Name) -> None:
     """Add a charger, with a key of its own."""
-    from tools.portal import chargers, database, installation
+    from tools.portal import chargers, database, installation, settings
 
     with database.changing(call.home) as session:
         charger = chargers.add(session, name)
-        access = installation.access_of(installation.current(session), charger)
+        access = settings.access(installation.current(session), charger)
         answer = {"charger": charger.name, "access": access}
     call.out.done(
         answer,
@@ -136,7 +136,7 @@ def config(
 
 def list_(call: Call) -> None:
     """List the chargers."""
-    from tools.portal import chargers, database, installation, moments
+    from tools.portal import chargers, database, installation, moments, settings
 
     with database.reading(call.home) as session:
         site = installation.current(session)
@@ -144,7 +144,7 @@ def list_(call: Call) -> None:
         rows = [
             {
                 "charger": each.name,
-                "access": installation.access_of(site, each),
+                "access": settings.access(site, each),
                 "override": each.access,
                 "added": moments.shown(each.added_at, zone),
             }

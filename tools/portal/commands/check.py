@@ -1,6 +1,5 @@
 """tapgate check."""
 
-import re
 import time
 from typing import Annotated, Any
 
@@ -10,8 +9,6 @@ from tools.portal.card_number import Reading
 from tools.portal.commands.calling import Call, command, typed
 from tools.portal.output import console, in_short
 from tools.portal.refusal import Refusal, WrongUsage
-
-_TOKEN = re.compile(r"[0-9a-fA-F]{14}")
 
 
 def register(app: typer.Typer) -> None:
@@ -80,9 +77,13 @@ def check(
                 # Later than now it is somebody's task to keep the list fresh, and `serve` does.
                 issued = prediction.issued_at(session, site, where) if at <= now else None
                 found = prediction.of_card(session, site, where, token, at, issued=issued)
+        ends = None
+        if card is not None and moment is None and not site.operator_name:
+            ends = _ends_session(session, site, where, found, card.token)
         answer = {
             "charger": where.name,
             **_answer(found),
+            "ends_session": ends,
             "at": moments.shown(at, zone),
             "person": person and person.email,
             "token": card and card.token,
@@ -100,13 +101,13 @@ def _card(session: Any, site: Any, text: str, reading: str | None) -> tuple[byte
 
     from tools.portal import card_number
     from tools.portal.schema import Card
-    from tools.portal.token import token
+    from tools.portal.token import is_token, token
 
     numbers = [card_number.read(text, reading)] if reading else card_number.every_reading(text)
     key = bytes.fromhex(site.card_key)
     tokens = [token(key, each) for each in numbers]
-    if reading is None and _TOKEN.fullmatch(text.strip()):
-        tokens.append(bytes.fromhex(text.strip()))
+    if reading is None and is_token(as_token := text.strip().lower()):
+        tokens.append(bytes.fromhex(as_token))
     if not tokens:
         raise Refusal(
             "that is neither a token (14 hex digits, see 'tapgate card list') nor a card's number"
@@ -120,6 +121,22 @@ def _card(session: Any, site: Any, text: str, reading: str | None) -> tuple[byte
     if card_number.is_random(numbers[0] if numbers else b""):
         return None, None
     return tokens[0], None
+
+
+def _ends_session(session: Any, site: Any, where: Any, found: Any, token: str) -> bool | None:
+    """Of the session that runs there, as the charger has last said; None: of none."""
+    from tools.portal import prediction
+    from tools.portal.schema import ReportedState
+    from tools.portal.token import is_token
+
+    row = session.get(ReportedState, where.id)
+    running = row and row.body.get("session")
+    if not isinstance(running, dict):
+        return None
+    holder = running.get("token")
+    theirs = bytes.fromhex(holder) if is_token(holder) else None
+    mine = bytes.fromhex(token)
+    return prediction.may_end(session, site, found, mine, theirs, running.get("by"))
 
 
 def _answer(found: Any) -> dict[str, Any]:
@@ -140,6 +157,9 @@ def _lines(answer: dict[str, Any]) -> list[str]:
         lines.append(f"without its answer: {offline['verdict']}, {offline['why']}")
     if answer["ends"] == "any":
         lines.append("ends anybody's session there")
+    elif answer["ends_session"] is not None:
+        does = "ends" if answer["ends_session"] else "does not end"
+        lines.append(f"{does} the session that runs there")
     if answer["access"] == "open":
         lines.append("that charger is open: anybody charges there without a card")
     return lines

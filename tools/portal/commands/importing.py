@@ -20,7 +20,8 @@ def import_(
 
     The first line names the columns: email,name,role,charger,number,as,label,from,until, the last
     six optional, separated by commas or semicolons, in UTF-8. Each line is one person with one
-    permission and one card; more lines of the same person add to these.
+    permission and one card; more lines of the same person add to these. A permission that is
+    limited to a schedule here stays so.
     """
     from tools.portal import groups, importing
 

@@ -116,17 +116,15 @@ def access(
 
     With --charger it overrides the installation's mode there; inherit drops that override.
     """
-    if mode == "inherit" and charger is None:
-        raise WrongUsage("inherit needs --charger NAME: it drops that charger's override")
-
-    from tools.portal import chargers, database, installation, operators
+    from tools.portal import chargers, database, installation, operators, settings
 
     with database.changing(call.home) as session:
         if mode != "restricted":
             operators.require_native(session)
         site = installation.current(session)
-        if charger is None:
-            site.access = mode
+        found = chargers.find(session, charger) if charger is not None else None
+        settings.set_access(site, found, mode)
+        if found is None:
             overridden = [
                 f"{each.name} stays {each.access}"
                 for each in chargers.every(session)
@@ -137,9 +135,7 @@ def access(
             if overridden:
                 lines.append(f"{', '.join(overridden)} (its own setting)")
         else:
-            found = chargers.find(session, charger)
-            found.access = None if mode == "inherit" else mode
-            now = installation.access_of(site, found)
+            now = settings.access(site, found)
             answer = {"access": now, "charger": found.name, "inherited": mode == "inherit"}
             as_site = ", as the installation" if mode == "inherit" else ""
             lines = [f"{found.name} is {now}{as_site}"]

@@ -146,10 +146,11 @@ def revoke(call: Call, key: Key, charger: OnCharger = None) -> None:
 
 def remove(call: Call, key: Key) -> None:
     """Take a partner away, with its permissions. Its people stay, without these."""
-    from tools.portal import database, partners
+    from tools.portal import database, operators, partners
 
     found = partners.look_up(call.home, key)
     with database.changing(call.home) as session:
+        operators.require_native(session)
         partner = partners.found(session, found)
         name, left = partner.name, [each.email for each in partners.remove(session, partner)]
     answer: dict[str, Any] = {"partner": name, "people": left}

@@ -117,11 +117,9 @@ def set_(
         person = people.find(session, email)
         if name is not None:
             person.name = names.free_text(name, "name")
-        if found is not None:
+        if partner is not None or no_partner:
             operators.require_native(session)
-            person.partner = partners.found(session, found)
-        elif no_partner:
-            person.partner = None
+            person.partner = partners.found(session, found) if found is not None else None
         answer = {
             "person": person.email,
             "name": person.name,

@@ -1,19 +1,19 @@
-"""tapgate serve, events."""
+"""tapgate serve."""
 
+import os
 import sys
-from typing import Annotated, Any
+from collections.abc import Callable
+from datetime import datetime
+from typing import Annotated, TextIO
 
 import typer
 
 from tools.portal.commands.calling import Call, command
-from tools.portal.output import console, count, in_short
-
-_KEYS = ("charger", "n", "boot", "time", "event")
+from tools.portal.output import console, count
 
 
 def register(app: typer.Typer) -> None:
     command(app, "serve")(serve)
-    command(app, "events")(events)
 
 
 def serve(
@@ -51,69 +51,28 @@ def serve(
     )
 
 
-def _say(*, as_json: bool) -> Any:
-    """A line at a time, at once: whoever reads a pipe waits for it."""
-    if as_json:
-
-        def to_error(line: str) -> None:
-            sys.stderr.write(f"{line}\n")
-            sys.stderr.flush()
-
-        return to_error
+def _say(*, as_json: bool) -> Callable[[str], None]:
+    """A line at a time, at once: whoever reads a pipe waits for it. Whoever stops reading has had
+    enough of the lines, not of the rest."""
     from rich.text import Text
 
-    screen = console()
+    stream, screen = (sys.stderr, None) if as_json else (sys.stdout, console())
 
-    def to_output(line: str) -> None:
-        if screen.is_terminal:
-            from datetime import datetime
+    def say(line: str) -> None:
+        try:
+            if screen is not None and screen.is_terminal:
+                screen.print(Text.assemble((f"{datetime.now():%H:%M:%S} ", "dim"), line))
+            else:
+                stream.write(f"{line}\n")
+                stream.flush()
+        except OSError:
+            _send_to_nowhere(stream)
 
-            screen.print(Text.assemble((f"{datetime.now():%H:%M:%S} ", "dim"), line))
-        else:
-            sys.stdout.write(f"{line}\n")
-            sys.stdout.flush()
-
-    return to_output
+    return say
 
 
-def events(
-    call: Call,
-    charger: Annotated[
-        str | None,
-        typer.Option("--charger", metavar="NAME", help="Of this one alone.", show_default=False),
-    ] = None,
-    since: Annotated[
-        str | None,
-        typer.Option(
-            "--since",
-            metavar="TIME",
-            help="ISO 8601; local time if it says no offset.",
-            show_default=False,
-        ),
-    ] = None,
-) -> None:
-    """What chargers have reported while 'tapgate serve' ran, in the order in which it came in."""
-    from tools.portal import recorded
-    from tools.portal.intake import shown
-
-    rows = recorded.events(call.home, charger, since)
-    if call.out.as_json:
-        call.out.value(rows)
-        return
-    call.out.table(
-        ["time", "charger", "event", "what"],
-        (
-            (
-                row["time"] and in_short(row["time"]),
-                row["charger"],
-                row["event"],
-                ", ".join(
-                    f"{shown(key, 32)} {shown(value)}"
-                    for key, value in row.items()
-                    if key not in _KEYS and value is not None
-                ),
-            )
-            for row in rows
-        ),
-        nothing="no events here; 'tapgate serve' takes them in",
-    )
+def _send_to_nowhere(stream: TextIO) -> None:
+    """What it still holds would be said in vain again at the end."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, stream.fileno())
+    os.close(nowhere)

@@ -55,7 +55,7 @@ def settings(
             "--charger goes with --service-may-start alone; the others hold for the installation"
         )
 
-    from tools.portal import chargers, database, installation
+    from tools.portal import chargers, database, installation, operators
     from tools.portal import settings as values
 
     resume_within_s = None if resume_within is None else values.resume_within_s(resume_within)
@@ -64,6 +64,8 @@ def settings(
     with (database.changing if changes else database.reading)(call.home) as session:
         site = installation.current(session)
         where = chargers.find(session, charger) if charger is not None else None
+        if service_may_start in ("on", "inherit"):
+            operators.require_native(session)
         if service_may_start is not None:
             values.set_service_may_start(site, where, service_may_start)
         if stop_on_withdrawal is not None:

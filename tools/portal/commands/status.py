@@ -1,4 +1,4 @@
-"""tapgate status."""
+"""tapgate status, events."""
 
 from typing import Annotated, Any
 
@@ -10,9 +10,12 @@ from tools.portal.output import count, in_short
 # The light's colours (DESIGN section 4): a terminal has them by the same names.
 _COLOURS = ("green", "yellow", "blue", "red", "white", "magenta")
 
+_KEYS = ("charger", "n", "boot", "time", "event")
+
 
 def register(app: typer.Typer) -> None:
     command(app, "status")(status)
+    command(app, "events")(events)
 
 
 def status(
@@ -85,9 +88,53 @@ def _remarks(row: dict[str, Any]) -> list[str]:
         )
     if row["rejects"]:
         last = row["rejects"][0]
+        since = f"{count(row['rejected'], 'message')} since its start; " if row["rejected"] else ""
+        why = ", ".join(part for part in (last["why"], last["detail"]) if part)
         found.append(
-            f"{row['charger']}: {count(row['rejected'] or 0, 'message')} refused since its start, "
-            f"last one on {last['topic']}: {last['why']}, {last['detail']} "
-            f"({in_short(last['time'])})"
+            f"{row['charger']} has refused messages: {since}the last one that it told of "
+            f"on {last['topic']} ({in_short(last['time'])}): {why}"
         )
     return found
+
+
+def events(
+    call: Call,
+    charger: Annotated[
+        str | None,
+        typer.Option("--charger", metavar="NAME", help="Of this one alone.", show_default=False),
+    ] = None,
+    since: Annotated[
+        str | None,
+        typer.Option(
+            "--since",
+            metavar="TIME",
+            help="ISO 8601; local time if it says no offset.",
+            show_default=False,
+        ),
+    ] = None,
+) -> None:
+    """What chargers have reported while 'tapgate serve' ran, in the order in which it came in."""
+    from tools.portal import recorded
+    from tools.portal.intake import shown
+
+    rows = recorded.events(call.home, charger, since)
+    if call.out.as_json:
+        call.out.value(rows)
+        return
+    call.out.table(
+        ["time", "charger", "event", "what"],
+        (
+            (
+                row["time"] and in_short(row["time"]),
+                row["charger"],
+                row["event"],
+                ", ".join(
+                    f"{shown(key, 32)} {shown(value)}"
+                    for key, value in row.items()
+                    if key not in _KEYS and value is not None
+                ),
+            )
+            for row in rows
+        ),
+        nothing="no events here; 'tapgate serve' takes them in",
+    )
