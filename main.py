@@ -12,6 +12,26 @@ gc.threshold(8_192)
 _CRASH_PAUSE_S = 2  # long enough to read what went wrong, and to press Ctrl-C
 
 
+def remount() -> None:
+    """Mount the flash again, for larger reads: a directory that is full is rewritten in one go, and
+    at the 32 bytes of the port that takes up to 15,000 of them, during which nothing else happens.
+    It only reads. Where the flash is no littlefs, all stays as it is. Not while files may be open:
+    once in each life.
+    """
+    try:
+        import flashbdev
+        import vfs
+
+        if hasattr(flashbdev, "remounted"):
+            return
+        fresh = vfs.VfsLfs2(flashbdev.bdev, readsize=128, lookahead=64, mtime=False)
+    except (ImportError, AttributeError, OSError, TypeError):
+        return
+    vfs.umount("/")
+    vfs.mount(fresh, "/")
+    flashbdev.remounted = True  # pyright: ignore[reportAttributeAccessIssue]
+
+
 def configured(path: str) -> dict | None:
     """The checked configuration; None where there is none, which is then said and shown."""
     from firmware import config
@@ -93,6 +113,8 @@ def below(depth: int, function, *arguments):
     return function(*arguments)
 
 
+below(12, remount)
+del remount
 settings = below(12, configured, "config.json")
 if settings is not None:
     forget("firmware.config")

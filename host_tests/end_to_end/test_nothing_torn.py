@@ -20,8 +20,8 @@ from tools.virtual.client import VirtualCharger
 
 CARDS = 600
 PARTS = (0, 0.5, 1)  # of the write that is hit, how much still happens
-WRITES = 110  # that an update takes at least
-EVERY = 1 if os.environ.get("TAPGATE_EVERY_CUT") == "1" else 14
+WRITES = 36  # that an update takes at least
+EVERY = 1 if os.environ.get("TAPGATE_EVERY_CUT") == "1" else 5
 
 
 class Torn:

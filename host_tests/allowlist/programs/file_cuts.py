@@ -87,7 +87,7 @@ CASES = {
 
 
 def mounted(flash):
-    vfs.mount(vfs.VfsLfs2(flash), "/flash")
+    vfs.mount(vfs.VfsLfs2(flash, readsize=128, lookahead=64, mtime=False), "/flash")
     return flash
 
 

@@ -67,7 +67,7 @@ class Charger:
     """Store and sync on a flash, and a link on which everything comes at once."""
 
     def __init__(self, flash):
-        vfs.mount(vfs.VfsLfs2(flash), "/flash")
+        vfs.mount(vfs.VfsLfs2(flash, readsize=128, lookahead=64, mtime=False), "/flash")
         self.flash = flash
         self.objects = {}
         self.received = 0

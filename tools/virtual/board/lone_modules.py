@@ -1,5 +1,5 @@
-"""`sys`, `gc` and `micropython` as on an ESP32. They are built in, and a file of their name would
-not be found: objects stand in."""
+"""`sys`, `gc`, `micropython` and `flashbdev` as on an ESP32. They are built in, or made at start: a
+file of their name would not be found, and objects stand in."""
 
 from collections import namedtuple
 
@@ -32,6 +32,13 @@ class Vfs:
             if name not in ("VfsPosix", "__class__", "__dict__"):
                 setattr(self, name, getattr(native, name))
         self.rom_ioctl = rom_ioctl
+
+
+class Flashbdev:
+    """What a board mounts at its start, for programs that mount it in their own way."""
+
+    def __init__(self, bdev):
+        self.bdev = bdev
 
 
 class Gc:

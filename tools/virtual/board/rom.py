@@ -119,7 +119,9 @@ def _mount():
     if flash["kind"] == "directory":
         vfs.mount(vfs.VfsPosix(flash["root"]), "/")
     else:
-        vfs.mount(vfs.VfsLfs2(block_device.Flash(flash["blocks"]), mtime=False), "/")
+        bdev = block_device.Flash(flash["blocks"])
+        sys.modules["flashbdev"] = lone_modules.Flashbdev(bdev)
+        vfs.mount(bdev, "/")
     _native_sys.path[:] = ["", ".frozen"] + _mount_rom() + ["/lib"]
     for mount_point, folder in folders:
         vfs.mount(vfs.VfsPosix(folder), mount_point, readonly=True)
