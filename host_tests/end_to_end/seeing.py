@@ -39,8 +39,8 @@ def tap(charger: VirtualCharger, uid: str) -> int:
 
 
 def ms_from_card_to(charger: VirtualCharger, wanted: Callable[[dict], bool], since: int) -> float:
-    placed = charger.wait_for(lambda push: push.get("card") == "placed", 2, since)
-    return charger.wait_for(wanted, 2, since)["t_ms"] - placed["t_ms"]
+    placed = charger.wait_for(lambda push: push.get("card") == "placed", 5, since)
+    return charger.wait_for(wanted, 5, since)["t_ms"] - placed["t_ms"]
 
 
 def ms_until(charger: VirtualCharger, do: str, wanted: Callable[[dict], bool]) -> float:
@@ -48,7 +48,7 @@ def ms_until(charger: VirtualCharger, do: str, wanted: Callable[[dict], bool]) -
     since = charger.mark()
     began = time.monotonic()
     charger.do(do)
-    charger.wait_for(wanted, 2, since)
+    charger.wait_for(wanted, 5, since)
     return (time.monotonic() - began) * 1_000
 
 
@@ -62,7 +62,7 @@ def plug_in(charger: VirtualCharger, hue: str) -> None:
     """Connect a vehicle and wait for the light."""
     since = charger.mark()
     charger.do("plug")
-    charger.wait_for(light(hue), 2, since)
+    charger.wait_for(light(hue), 5, since)
 
 
 def unplug(charger: VirtualCharger) -> None:

@@ -152,7 +152,7 @@ def test_a_card_among_50_000_is_found_as_soon_as_ever(fetched: Fetched):
     charger = fetched.charger
     plug_in(charger, "yellow")
     since = tap(charger, STRANGER)
-    charger.wait_for(light("red"), 1, since)
+    charger.wait_for(light("red"), 5, since)
     charger.wait_for(light("yellow"), 4, since)
     assert ms_from_card_to(charger, coil(True), tap(charger, LISTED[0])) < TAP_LIMIT_MS
     unplug(charger)
@@ -198,7 +198,7 @@ def test_a_full_flash_keeps_the_old_list_and_says_so(station: Station):
         assert station.lists.in_force() == kept
         plug_in(charger, "yellow")
         since = tap(charger, LISTED[1])
-        charger.wait_for(light("red"), 1, since)
+        charger.wait_for(light("red"), 5, since)
         charger.wait_for(light("yellow"), 4, since)
         charger.wait_for(coil(True), 2, tap(charger, LISTED[0]))
     station.clear()

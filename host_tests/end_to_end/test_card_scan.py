@@ -100,7 +100,7 @@ def test_a_scanned_card_opens_this_charger_and_all_others(
         since = charger.mark()
         running = scan("anna@x.org", "--label", "fob")
         running.waits()
-        charger.wait_for(light("white"), 2, since)
+        charger.wait_for(light("white"), 5, since)
         since = tap(charger, NEW)
         status, out, error = running.end()
         assert status == 0, error

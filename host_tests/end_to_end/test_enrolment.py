@@ -121,7 +121,7 @@ def test_a_phone_is_not_registered(charger: VirtualCharger, desk: Desk):
     v = desk.enrol()
     since = charger.mark()
     charger.do("place", kind="phone")
-    charger.wait_for(light("red"), 2, since)
+    charger.wait_for(light("red"), 5, since)
     charger.do("remove", uid=charger.status()["cards"][0])
     assert desk.outcome(v) == {"event": "enrol_failed", "why": "RandomNumber"}
 

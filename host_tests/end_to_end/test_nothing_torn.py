@@ -94,7 +94,7 @@ def test_after_a_cut_at_a_block_write_all_is_old_or_new_and_the_update_is_finish
         assert not event.get("fault", "").endswith("_damaged"), event
     plug_in(charger, "yellow")
     since = tap(charger, STRANGER)
-    charger.wait_for(light("red"), 1, since)
+    charger.wait_for(light("red"), 5, since)
     charger.wait_for(light("yellow"), 4, since)
     charger.wait_for(coil(True), 2, tap(charger, ANNA))
     unplug(charger)

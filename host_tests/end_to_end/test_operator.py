@@ -93,7 +93,7 @@ def charging(operator: Operator, charger: VirtualCharger, uid: str) -> None:
     plug_in(charger, "yellow")
     question, since = put_to(operator, charger, uid)
     operator.answer(question)
-    charger.wait_for(coil(True), 2, since)
+    charger.wait_for(coil(True), 5, since)
     time.sleep(SETTLED_S)
 
 
@@ -109,7 +109,7 @@ def test_a_card_that_no_list_knows_charges_on_the_operators_word(
     assert operator.state["light"] == {"colour": "yellow", "pattern": "fast blink"}
     rests(charger, coil(True), 0.3, since)
     operator.answer(question)
-    charger.wait_for(coil(True), 2, since)
+    charger.wait_for(coil(True), 5, since)
     session = wait(lambda: operator.state["session"], 5, "a session")
     assert (session["token"], session["by"]) == (question["token"], "operator")
     started = operator.wait_for("session_started", lambda e: e["token"] == question["token"])
@@ -123,7 +123,7 @@ def test_a_card_that_the_list_knows_is_refused_on_the_operators_word(
     plug_in(charger, "yellow")
     question, since = put_to(operator, charger, ANNA)
     operator.answer(question, "NoCredit")
-    charger.wait_for(light("red"), 2, since)
+    charger.wait_for(light("red"), 5, since)
     rests(charger, coil(True), 0.3, since)
     operator.wait_for("card_refused", lambda event: event["verdict"] == "NoCredit")
 
@@ -134,7 +134,7 @@ def test_tap_first_and_plug_in_while_it_is_checked(charger: VirtualCharger, oper
     charger.do("plug")
     rests(charger, coil(True), 0.3, since)
     operator.answer(question)
-    charger.wait_for(coil(True), 2, since)
+    charger.wait_for(coil(True), 5, since)
 
 
 def test_nobody_is_let_in_where_no_answer_comes(charger: VirtualCharger, operator: Operator):
@@ -149,7 +149,7 @@ def test_nobody_is_let_in_where_no_answer_comes(charger: VirtualCharger, operato
 
     wait(refused, WAIT_S + 3, "refused")
     assert time.monotonic() - asked > WAIT_S - 0.5  # some of it had passed when we were asked
-    charger.wait_for(light("red"), 2, since)
+    charger.wait_for(light("red"), 5, since)
     operator.answer(question)  # too late
     rests(charger, coil(True), 0.5, since)
     assert [(event["verdict"], event["why"]) for event in refused()] == [
@@ -174,7 +174,7 @@ def test_a_link_that_drops_while_a_card_is_checked_leaves_it_to_the_list_at_once
         unplug(charger)
         plug_in(charger, "yellow")
         since = tap(charger, STRANGER)
-        charger.wait_for(light("red"), 1, since)
+        charger.wait_for(light("red"), 5, since)
         rests(charger, coil(True), 0.3, since)
     finally:
         charger.do("link", up=True)
@@ -195,7 +195,7 @@ def test_only_the_first_answer_to_the_right_question_counts(
     rests(charger, coil(True), 0.5, since)
     operator.answer(question, "Blocked")
     operator.answer(question, "Accepted")
-    charger.wait_for(light("red"), 2, since)
+    charger.wait_for(light("red"), 5, since)
     rests(charger, coil(True), 0.5, since)
 
 
@@ -206,7 +206,7 @@ def test_an_answer_is_good_for_nothing_after_a_restart(
     question, since = put_to(operator, charger, STRANGER)
     old = operator.verdict(question)
     operator.put("verdict", old, retain=False)
-    charger.wait_for(coil(True), 2, since)
+    charger.wait_for(coil(True), 5, since)
     boots = len([event for event in operator.events if event["event"] == "booted"])
     charger.do("power", off_ms=200)
     wait(
@@ -216,7 +216,7 @@ def test_an_answer_is_good_for_nothing_after_a_restart(
     operator.put("verdict", old, retain=False)
     rests(charger, coil(True), 0.5, since)
     operator.answer(question)
-    charger.wait_for(coil(True), 2, since)
+    charger.wait_for(coil(True), 5, since)
 
 
 def test_who_leaves_while_the_card_is_checked_starts_nothing_for_the_next(
@@ -246,7 +246,7 @@ def test_another_card_waits_for_its_turn(charger: VirtualCharger, operator: Oper
     rests(charger, coil(True), 0.3, since)
     assert len(operator.questions) == asked
     operator.answer(question)
-    charger.wait_for(coil(True), 2, since)
+    charger.wait_for(coil(True), 5, since)
 
 
 def test_a_session_goes_on_while_another_card_is_asked_about(
@@ -257,11 +257,11 @@ def test_a_session_goes_on_while_another_card_is_asked_about(
     assert question["state"] == "charging"
     rests(charger, coil(False), 0.5, since)
     operator.answer(question)
-    charger.wait_for(light("red"), 2, since)  # not hers
+    charger.wait_for(light("red"), 5, since)  # not hers
     rests(charger, coil(False), 0.3, since)
     question, since = put_to(operator, charger, ANNA)
     operator.answer(question, role="service")  # a master pass
-    charger.wait_for(coil(False), 2, since)
+    charger.wait_for(coil(False), 5, since)
     wait(lambda: operator.state["state"] == "finished", 5, "finished")
 
 
@@ -300,4 +300,4 @@ def test_an_operator_that_is_gone_leaves_the_card_in_question_to_the_list(
     plug_in(charger, "yellow")
     _, since = put_to(operator, charger, ANNA)
     operator.settings(authority="native")
-    charger.wait_for(coil(True), 2, since)
+    charger.wait_for(coil(True), 5, since)

@@ -168,4 +168,4 @@ def test_disconnected_the_list_decides_and_the_charger_is_open_again(
     site.wait_in_step(NAME, 10)
     wait(lambda: site.status(NAME)["access"] == "open", 10, "open again")
     charger.do("plug")
-    charger.wait_for(coil(True), 2, since)
+    charger.wait_for(coil(True), 5, since)

@@ -36,7 +36,7 @@ def a_session(site: Site, **changes) -> None:
         start_charging(charger, ANNA)
         since = charger.mark()
         unplug(charger)
-        charger.wait_for(coil(False), 1, since)
+        charger.wait_for(coil(False), 5, since)
 
 
 @pytest.mark.parametrize("kind", [MOSQUITTO, AMQTT])

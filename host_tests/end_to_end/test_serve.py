@@ -93,5 +93,5 @@ def test_killed_and_started_at_any_time_and_a_broker_that_forgets(
         assert status["expected"]["cards"] == 6
         plug_in(charger, "yellow")
         since = tap(charger, STRANGER)
-        charger.wait_for(light("red"), 2, since)
+        charger.wait_for(light("red"), 5, since)
         rests(charger, coil(True), 0.5, since)

@@ -170,7 +170,7 @@ def answered(place: Place, number: str) -> tuple[str, str | None]:
     if found["event"] == "card_refused":
         assert not closed and not any(map(coil(True), charger.pushes[since:]))
         return found["verdict"], None
-    charger.wait_for(coil(True), 2, since)
+    charger.wait_for(coil(True), 5, since)
     again(place)
     return "Accepted", found["role"]
 
@@ -190,7 +190,7 @@ def tried_to_end(place: Place, number: str) -> tuple[bool, str | None]:
     closed = charger.status()["contactor"]
     charger.do("remove", uid=number)
     if found["event"] == "session_ended":
-        charger.wait_for(coil(False), 2, since)
+        charger.wait_for(coil(False), 5, since)
         return True, None
     assert closed and found["verdict"] == "ConcurrentTx"
     return False, found["judged"]
@@ -256,7 +256,7 @@ def test_a_session_is_ended_by_whom_the_portal_says(
                 plug_in(place.charger, "yellow")
                 since = place.charger.mark()
                 place.charger.do("tap", uid=people[HOLDERS[place.name]].number, ms=TAP_MS)
-                place.charger.wait_for(coil(True), 2, since)
+                place.charger.wait_for(coil(True), 5, since)
                 time.sleep(GUARD_S)
             found[case] = tried_to_end(place, people[case].number)
             running = not found[case][0]
@@ -338,7 +338,7 @@ def test_the_mode_is_the_one_that_the_portal_says(
                 since = place.charger.mark()
                 plug_in(place.charger, "blue" if mode == "open" else "yellow")
                 if mode == "open":
-                    place.charger.wait_for(coil(True), 2, since)
+                    place.charger.wait_for(coil(True), 5, since)
                     for case in ("a stranger's", "ann"):
                         place.charger.do("tap", uid=people[case].number, ms=TAP_MS)
                     assert place.charger.status()["contactor"]  # no card is needed, none matters

@@ -609,7 +609,7 @@ def test_what_was_really_applied_and_refused_shows_in_the_status(live, served, s
     assert row["signed"]["digest"] == due["digest"] and row["signed"]["version"] == due["version"]
     assert row["rejected"] == 3 and row["doubtful"] is False
     assert [(each["topic"], each["why"]) for each in row["rejects"]] == [("settings", "signature")]
-    assert "3 messages refused" in live("status").out
+    assert "refused messages: 3 messages since its start" in live("status").out
 
 
 def test_a_state_that_the_chargers_own_reports_contradict_is_doubtful(
