@@ -10,14 +10,17 @@ MPREMOTE = Path(sys.executable).with_name("mpremote")
 
 
 @pytest.fixture
-def mpremote(start, tmp_path):
+def board(start, tmp_path):
     (tmp_path / "flash").mkdir()
     (tmp_path / "flash" / "boot.py").write_text("print('boot')\n")
-    charger = start("import time\nprint('main')\nwhile True: time.sleep_ms(100)\n", serial=True)
+    return start("import time\nprint('main')\nwhile True: time.sleep_ms(100)\n", serial=True)
 
+
+@pytest.fixture
+def mpremote(board, tmp_path):
     def run(*arguments: str) -> str:
         done = subprocess.run(
-            [str(MPREMOTE), "connect", charger.serial, *arguments],
+            [str(MPREMOTE), "connect", board.serial, *arguments],
             capture_output=True,
             text=True,
             timeout=20,
@@ -56,8 +59,10 @@ def test_a_folder_of_the_computer_is_mounted(mpremote, tmp_path):
     assert (tmp_path / "here" / "back").read_bytes() == b"\n\x03\r\n" * 50
 
 
-def test_a_script_runs_and_what_it_dies_of_comes_back(mpremote, tmp_path):
+def test_a_script_runs_and_what_it_dies_of_comes_back(mpremote, board, tmp_path):
     (tmp_path / "script.py").write_text("import machine\nprint(machine.Pin(34))\n")
     assert mpremote("run", "script.py") == "Pin(34)\n"
+    since = board.mark()
     mpremote("reset")
+    board.wait_for(lambda push: "ready" in push, 15, since)  # what comes before that is not heard
     assert mpremote("exec", "import os; print(sorted(os.listdir()))").startswith("['boot.py'")
