@@ -132,6 +132,8 @@ def test_mpremote_deploys_to_the_partition_and_it_stays_there(start, tmp_path):
     assert size in said and "Not a valid ROMFS" in said
     mpremote("romfs", "deploy", str(source))
     assert "deployed /rom/app.mpy" in mpremote("soft-reset", "exec", "import app")
+    since = charger.mark()
     charger.do("power", off_ms=10)
+    charger.wait_for(lambda push: "ready" in push, 15, since)  # what comes before is not heard
     assert "deployed /rom/app.mpy" in mpremote("exec", "import app")
     assert "ROMFS image size" in mpremote("romfs", "query")
