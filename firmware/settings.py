@@ -4,8 +4,7 @@ from micropython import const
 
 from firmware import flash
 from firmware.access.week import Week
-
-_LIMIT_BYTES = const(8_192)  # the most a message may have, signature included (DESIGN section 7)
+from firmware.link.messages import SIZE_LIMIT
 
 
 class SettingsError(ValueError):
@@ -50,7 +49,7 @@ class Settings:
     def load(self) -> str | None:
         """Take up what the flash holds. Returns why it was not taken, or None. Where there was
         something, a charger that is open by default is restricted until settings come."""
-        raw = flash.read(self._path, _LIMIT_BYTES)
+        raw = flash.read(self._path, SIZE_LIMIT)
         if raw is None:
             return None  # none yet
         try:

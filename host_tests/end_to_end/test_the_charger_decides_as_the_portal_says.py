@@ -155,45 +155,42 @@ def predicted(site: Site, place: Place, number: str, holder: str | None = None) 
 def answered(place: Place, number: str) -> tuple[str, str | None]:
     """The same as the charger says: its contactor, and the event that goes with it. It has a
     vehicle that waits for a card, before and afterwards."""
-    charger, wire = place.charger, place.wire
-    heard = len(wire.events)
-    since = charger.mark()
-    charger.do("place", uid=number)
-
-    def event() -> dict | None:
-        new = wire.events[heard:]
-        return next((e for e in new if e["event"] in ("session_started", "card_refused")), None)
-
-    found = wait(event, EVENT_S, f"an answer to {number}")
-    closed = charger.status()["contactor"]
-    charger.do("remove", uid=number)
+    since = place.charger.mark()
+    found, closed = shown(place, number, "session_started")
     if found["event"] == "card_refused":
-        assert not closed and not any(map(coil(True), charger.pushes[since:]))
+        assert not closed and not any(map(coil(True), place.charger.pushes[since:]))
         return found["verdict"], None
-    charger.wait_for(coil(True), 5, since)
+    place.charger.wait_for(coil(True), 5, since)
     again(place)
     return "Accepted", found["role"]
 
 
 def tried_to_end(place: Place, number: str) -> tuple[bool, str | None]:
     """Whether that card ended the session that runs, and else what it would have got."""
+    since = place.charger.mark()
+    found, closed = shown(place, number, "session_ended")
+    if found["event"] == "session_ended":
+        place.charger.wait_for(coil(False), 5, since)
+        return True, None
+    assert closed and found["verdict"] == "ConcurrentTx"
+    return False, found["judged"]
+
+
+def shown(place: Place, number: str, done: str) -> tuple[dict, bool]:
+    """The event `done`, or the refusal, that a card held to the reader brings, and whether the
+    contactor is closed then."""
     charger, wire = place.charger, place.wire
     heard = len(wire.events)
-    since = charger.mark()
     charger.do("place", uid=number)
 
     def event() -> dict | None:
         new = wire.events[heard:]
-        return next((e for e in new if e["event"] in ("session_ended", "card_refused")), None)
+        return next((e for e in new if e["event"] in (done, "card_refused")), None)
 
     found = wait(event, EVENT_S, f"an answer to {number}")
     closed = charger.status()["contactor"]
     charger.do("remove", uid=number)
-    if found["event"] == "session_ended":
-        charger.wait_for(coil(False), 5, since)
-        return True, None
-    assert closed and found["verdict"] == "ConcurrentTx"
-    return False, found["judged"]
+    return found, closed
 
 
 def again(place: Place) -> None:

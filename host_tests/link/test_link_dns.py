@@ -1,45 +1,14 @@
 """Names looked up under MicroPython from a DNS server that answers, errs, lies or is silent."""
 
 import socket
-import threading
 from collections.abc import Callable
 
 import pytest
 
 from host_tests.link.running import LONGEST_GAP_MS, Program
+from host_tests.link.udp_server import UdpServer
 
 Answer = Callable[[bytes], list[bytes]]
-
-
-class DnsServer:
-    """On 127.0.0.1:`port`; `answer` turns a question into the datagrams sent back."""
-
-    def __init__(self, answer: Answer):
-        self._answer = answer
-        self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self._socket.bind(("127.0.0.1", 0))
-        self.port = self._socket.getsockname()[1]
-        self.questions: list[bytes] = []
-        self._thread = threading.Thread(target=self._serve, daemon=True)
-
-    def __enter__(self) -> "DnsServer":
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_) -> None:
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
-            sock.sendto(b"", ("127.0.0.1", self.port))
-        self._thread.join(5)
-        self._socket.close()
-
-    def _serve(self) -> None:
-        while True:
-            question, asker = self._socket.recvfrom(512)
-            if not question:
-                return
-            self.questions.append(question)
-            for datagram in self._answer(question):
-                self._socket.sendto(datagram, asker)
 
 
 def record(address: str) -> bytes:
@@ -54,7 +23,7 @@ def reply(question: bytes, *records: bytes, code: int = 0) -> bytes:
 
 
 def looked_up(micropython: str, answer: Answer, host: str = "broker.example") -> dict:
-    with DnsServer(answer) as server:
+    with UdpServer(lambda question: [(0, each) for each in answer(question)]) as server:
         options = {"host": host, "server": "127.0.0.1", "port": server.port, "attempt_ms": 400}
         with Program(micropython, "dns_client", **options) as program:
             found = program.wait("resolved")

@@ -2,18 +2,14 @@
 
 import socket
 import struct
-import threading
 import time
-from collections.abc import Callable
 
 from host_tests.link.running import LONGEST_GAP_MS, Program
+from host_tests.link.udp_server import UdpServer
 
 T = 1_790_000_000
 SINCE_1900 = 2_208_988_800
 BEAT_MS = 1_000  # a watchdog waits longer, and an answer is waited for longer
-
-# What the server does with a question: datagrams, each with the seconds after which it is sent.
-Answer = Callable[[bytes], list[tuple[float, bytes]]]
 
 
 def reply(
@@ -25,43 +21,7 @@ def reply(
     return head + sent + question[40:48] + sent + sent
 
 
-class TimeServer:
-    """On 127.0.0.1:`port`; `elsewhere`: answers come from another port."""
-
-    def __init__(self, answer: Answer, elsewhere: bool = False):
-        self._answer = answer
-        self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self._socket.bind(("127.0.0.1", 0))
-        self._other = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self._other.bind(("127.0.0.1", 0))
-        self._from = self._other if elsewhere else self._socket
-        self.port = self._socket.getsockname()[1]
-        self.questions: list[bytes] = []
-        self._thread = threading.Thread(target=self._serve, daemon=True)
-
-    def __enter__(self) -> "TimeServer":
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_) -> None:
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
-            sock.sendto(b"", ("127.0.0.1", self.port))
-        self._thread.join(5)
-        self._socket.close()
-        self._other.close()
-
-    def _serve(self) -> None:
-        while True:
-            question, asker = self._socket.recvfrom(512)
-            if not question:
-                return
-            self.questions.append(question)
-            for after_s, datagram in self._answer(question):
-                time.sleep(after_s)
-                self._from.sendto(datagram, asker)
-
-
-def kept(micropython: str, server: TimeServer, **options) -> list[dict]:
+def kept(micropython: str, server: UdpServer, **options) -> list[dict]:
     """What came of it, oldest first; nothing was held up by it meanwhile."""
     options = {"host": "127.0.0.1", "waits_ms": [50, 200, 60_000]} | options
     with server, Program(micropython, "ntp_client", port=server.port, **options) as program:
@@ -76,7 +36,7 @@ def problems(lines: list[dict]) -> list[str]:
 
 
 def test_the_clock_is_set_to_what_the_server_says(micropython: str) -> None:
-    server = TimeServer(lambda question: [(0, reply(question))])
+    server = UdpServer(lambda question: [(0, reply(question))])
     (line,) = kept(micropython, server)
     assert (line["what"], line["refused"], line["set"]) == ("time", "", True)
     assert line["now"] in (T, T + 1)  # a second may end in between
@@ -85,26 +45,26 @@ def test_the_clock_is_set_to_what_the_server_says(micropython: str) -> None:
 
 
 def test_each_question_has_a_stamp_of_its_own(micropython: str) -> None:
-    server = TimeServer(lambda question: [(0, reply(question, stratum=16))])
+    server = UdpServer(lambda question: [(0, reply(question, stratum=16))])
     kept(micropython, server, asks=4)
     stamps = {question[40:48] for question in server.questions}
     assert len(stamps) == len(server.questions) >= 4
 
 
 def test_half_of_the_way_there_and_back_is_added(micropython: str) -> None:
-    server = TimeServer(lambda question: [(1.2, reply(question, T + 0.6))])
+    server = UdpServer(lambda question: [(1.2, reply(question, T + 0.6))])
     (line,) = kept(micropython, server)
     # 0.6 s were over when it was sent, and it took 0.6 s more; a second may end in between.
     assert line["now"] in (T + 1, T + 2)
 
 
 def test_an_answer_that_comes_too_late_does_not_count(micropython: str) -> None:
-    server = TimeServer(lambda question: [(1.9, reply(question))])
+    server = UdpServer(lambda question: [(1.9, reply(question))])
     assert problems(kept(micropython, server)) == ["no answer from 127.0.0.1"]
 
 
 def test_a_silent_server_holds_nothing_up(micropython: str) -> None:
-    server = TimeServer(lambda question: [])
+    server = UdpServer(lambda question: [])
     assert problems(kept(micropython, server)) == ["no answer from 127.0.0.1"]
 
 
@@ -118,7 +78,7 @@ def test_nobody_there_is_told(micropython: str) -> None:
 
 
 def test_an_answer_from_somebody_else_does_not_count(micropython: str) -> None:
-    server = TimeServer(lambda question: [(0, reply(question))], elsewhere=True)
+    server = UdpServer(lambda question: [(0, reply(question))], elsewhere=True)
     assert problems(kept(micropython, server)) == ["no answer from 127.0.0.1"]
 
 
@@ -136,13 +96,13 @@ def test_what_is_no_answer_to_this_question_is_passed_over(micropython: str) -> 
         ]
         return [(0.0, datagram) for datagram in (*lies, reply(question))]
 
-    (line,) = kept(micropython, TimeServer(answer))
+    (line,) = kept(micropython, UdpServer(answer))
     assert (line["set"], line["now"] - T <= 1) == (True, True)
 
 
 def test_a_server_that_does_not_know_the_time_sets_nothing(micropython: str) -> None:
     answers = iter(((T, 0xE4, 2), (T, 0x24, 16), (-SINCE_1900, 0x24, 2), (T, 0x24, 2)))
-    server = TimeServer(lambda question: [(0, reply(question, *next(answers)))])
+    server = UdpServer(lambda question: [(0, reply(question, *next(answers)))])
     lines = kept(micropython, server, asks=4)
     assert problems(lines) == ["the server does not know the time"] * 3
     assert lines[-1]["set"] is True
@@ -155,13 +115,13 @@ def test_a_server_that_asks_for_peace_gets_the_longest_pause(micropython: str) -
         came.append(time.monotonic())
         return [(0, reply(question, stratum=0, name=b"RATE"))]
 
-    lines = kept(micropython, TimeServer(answer), asks=2, waits_ms=[10, 1_000, 60_000])
+    lines = kept(micropython, UdpServer(answer), asks=2, waits_ms=[10, 1_000, 60_000])
     assert all("RATE" in detail for detail in problems(lines))
     assert came[1] - came[0] >= 0.9
 
 
 def test_a_time_before_what_is_certain_is_refused(micropython: str) -> None:
-    server = TimeServer(lambda question: [(0, reply(question))])
+    server = UdpServer(lambda question: [(0, reply(question))])
     (line,) = kept(micropython, server, known=T + 5_000)
     assert line["refused"].startswith(f"127.0.0.1 says {T}, certain is {T + 5_000}")
     assert line["set"] is False
@@ -169,6 +129,6 @@ def test_a_time_before_what_is_certain_is_refused(micropython: str) -> None:
 
 
 def test_a_name_that_leads_nowhere_is_told(micropython: str) -> None:
-    server = TimeServer(lambda question: [])
+    server = UdpServer(lambda question: [])
     (line,) = kept(micropython, server, host="a..b")
     assert "no name" in line["detail"]

@@ -4,41 +4,45 @@ ROOT = "tapgate"
 
 
 def settings(installation: str, charger: str) -> str:
-    return f"{ROOT}/{installation}/{charger}/settings"
+    return _of(installation, charger, "settings")
 
 
 def allowlist(installation: str, charger: str) -> str:
-    return f"{ROOT}/{installation}/{charger}/allowlist"
-
-
-def state(installation: str, charger: str) -> str:
-    return f"{ROOT}/{installation}/{charger}/state"
-
-
-def object_(installation: str, digest: str) -> str:
-    return f"{ROOT}/{installation}/object/{digest}"
+    return _of(installation, charger, "allowlist")
 
 
 def command(installation: str, charger: str) -> str:
-    return f"{ROOT}/{installation}/{charger}/command"
-
-
-def event(installation: str, charger: str) -> str:
-    return f"{ROOT}/{installation}/{charger}/event"
-
-
-def authorise(installation: str, charger: str) -> str:
-    return f"{ROOT}/{installation}/{charger}/authorise"
+    return _of(installation, charger, "command")
 
 
 def verdict(installation: str, charger: str) -> str:
-    return f"{ROOT}/{installation}/{charger}/verdict"
+    return _of(installation, charger, "verdict")
+
+
+def state(installation: str, charger: str) -> str:
+    return _of(installation, charger, "state")
+
+
+def event(installation: str, charger: str) -> str:
+    return _of(installation, charger, "event")
+
+
+def authorise(installation: str, charger: str) -> str:
+    return _of(installation, charger, "authorise")
+
+
+def object_(installation: str, digest: str) -> str:
+    return _of(installation, "object", digest)
 
 
 def operator_question(installation: str) -> str:
     """From the portal to the operator's platform."""
-    return f"{ROOT}/{installation}/operator/question"
+    return _of(installation, "operator", "question")
 
 
 def operator_answer(installation: str) -> str:
-    return f"{ROOT}/{installation}/operator/answer"
+    return _of(installation, "operator", "answer")
+
+
+def _of(*levels: str) -> str:
+    return "/".join((ROOT, *levels))
