@@ -16,6 +16,11 @@ stopped before it is looked at, and what was seen still holds when the signal ar
 pending is taken before the next instruction. It is stopped only when it seems to wait, because a
 stop lengthens some time-outs. The terminal's mode would not do: it is raw also while a command of
 the raw REPL runs. A wake-up that comes too early finds nothing, and the next tick brings another.
+
+Ctrl-C is a signal, too, and this interpreter raises KeyboardInterrupt wherever it strikes: in the
+middle of a garbage collection the heap stays locked, and in a callback the exception is printed and
+lost. A board raises it between two instructions. So the signal waits until the program sleeps or
+polls, seen in the same way; a program that does neither for a while gets it where it is.
 """
 
 from __future__ import annotations
@@ -30,6 +35,7 @@ import subprocess
 import termios
 import threading
 import tty
+from collections.abc import Callable
 
 _READ_BYTES = 4096
 _UNREAD_BYTES = 262_144  # what a listener may leave unread before it is taken to be gone
@@ -37,6 +43,11 @@ _LOOK_S = 0.02  # how often a line without a listener is looked at
 _HOLD_LOOK_S = 0.002
 _TICK_S = 0.02
 _READ_CALL = {"x86_64": "0", "aarch64": "63"}.get(platform.machine(), "unknown")
+_IDLE_CALLS = {  # poll, select, nanosleep, clock_nanosleep, pselect6, ppoll
+    "x86_64": ("7", "23", "35", "230", "270", "271"),
+    "aarch64": ("101", "115", "72", "73"),
+}.get(platform.machine(), ())
+_IDLE_WITHIN_S = 0.3  # a program that has not slept by then is one that never does
 _HOLD_S = 1.0  # how long a program may take to give way to Ctrl-C
 _CTRL_A, _CTRL_C = b"\x01", b"\x03"
 _RAW_PROMPT = b"raw REPL; CTRL-B to exit\r\n>"
@@ -253,18 +264,7 @@ class SerialLine:
             if self._wakeable is None:
                 self._wakeable = _handles(self._process.pid, signal.SIGUSR1)
             if self._wakeable:
-                self._wake(self._process)
-
-    def _wake(self, process: subprocess.Popen) -> None:
-        """If it still waits for a key once it is stopped."""
-        with contextlib.suppress(ProcessLookupError, ChildProcessError):
-            process.send_signal(signal.SIGSTOP)
-            try:
-                os.waitid(os.P_PID, process.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
-                if _waits_for_key(process.pid):
-                    process.send_signal(signal.SIGUSR1)
-            finally:
-                process.send_signal(signal.SIGCONT)
+                _signal_if(_waits_for_key, self._process, signal.SIGUSR1)
 
     # Ctrl-C
 
@@ -273,13 +273,24 @@ class SerialLine:
         if self._closed:
             return
         if self._up and self._process:
-            with contextlib.suppress(ProcessLookupError):
-                self._process.send_signal(signal.SIGINT)
-            self._release(self._loop.time() + _HOLD_S)
+            self._strike(self._process, self._loop.time() + _IDLE_WITHIN_S)
         elif self._loop.time() < until_s:
             self._loop.call_later(_HOLD_LOOK_S, self._interrupt, until_s)
         else:
             self._release(0)
+
+    def _strike(self, process: subprocess.Popen, until_s: float) -> None:
+        if self._closed:
+            return
+        if process is self._process and not self.at_prompt:
+            if self._loop.time() < until_s:
+                if not (_idles(process.pid) and _signal_if(_idles, process, signal.SIGINT)):
+                    self._loop.call_later(_HOLD_LOOK_S, self._strike, process, until_s)
+                    return
+            else:
+                with contextlib.suppress(ProcessLookupError):
+                    process.send_signal(signal.SIGINT)
+        self._release(self._loop.time() + _HOLD_S)
 
     def _release(self, until_s: float) -> None:
         """What was typed after a Ctrl-C waits for the prompt, which drops what came before it."""
@@ -316,11 +327,37 @@ class SerialLine:
             self._loop.remove_writer(self._inner)
 
 
-def _waits_for_key(pid: int) -> bool:
-    """Whether its main thread is in a read() of standard input; False where this cannot be seen."""
-    with contextlib.suppress(OSError), open(f"/proc/{pid}/syscall") as call:
-        return call.read().split()[:2] == [_READ_CALL, "0x0"]
+def _signal_if(
+    still: Callable[[int], bool], process: subprocess.Popen, number: signal.Signals
+) -> bool:
+    """The signal goes out if the process is `still` doing this once it is stopped."""
+    with contextlib.suppress(ProcessLookupError, ChildProcessError):
+        process.send_signal(signal.SIGSTOP)
+        try:
+            os.waitid(os.P_PID, process.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
+            if still(process.pid):
+                process.send_signal(number)
+                return True
+        finally:
+            process.send_signal(signal.SIGCONT)
     return False
+
+
+def _waits_for_key(pid: int) -> bool:
+    """Whether its main thread is in a read() of standard input."""
+    return _system_call(pid)[:2] == [_READ_CALL, "0x0"]
+
+
+def _idles(pid: int) -> bool:
+    """Whether its main thread sleeps or polls."""
+    return any(number in _IDLE_CALLS for number in _system_call(pid)[:1])
+
+
+def _system_call(pid: int) -> list[str]:
+    """In which the main thread waits, and with what; nothing where this cannot be seen."""
+    with contextlib.suppress(OSError), open(f"/proc/{pid}/syscall") as call:
+        return call.read().split()
+    return []
 
 
 def _handles(pid: int, number: signal.Signals) -> bool:
