@@ -20,8 +20,7 @@ from firmware.charge_point import ChargePoint
 from firmware.clock import Clock, TimeFile
 from firmware.commands import Commands, SwitchedOff
 from firmware.downlink import Downlink
-from firmware.journal.numbering import Numbering
-from firmware.journal.pending import Pending
+from firmware.journal.journal import Journal
 from firmware.link.framing import OBJECT_LIMIT
 from firmware.link.messages import Versions, verify
 from firmware.link.mqtt import Mqtt
@@ -37,6 +36,10 @@ _CONTROL_LIMIT_MS = const(2_000)
 _LIMIT_MS = const(6_000)
 _SLICE_MS = const(5)
 _RESTART_WITHIN_MS = const(5_000)  # for the answer to get out
+# Percent of the journal's room for sessions, from which on it is a fault, and up to which again.
+_JOURNAL_FULL = const(75)
+_JOURNAL_EASED = const(70)
+_JOURNAL_STEPS = const(4)  # that bring everything to the flash
 
 
 class App:
@@ -44,7 +47,7 @@ class App:
     the modules, or what stands for them. Neither `config` nor `board` is needed afterwards."""
 
     def __init__(self, config: dict, board, machine, network):
-        for directory in ("state", "allowlist"):
+        for directory in ("state", "allowlist", "journal"):
             _make(directory)
         key = binascii.unhexlify(config["charger_key"])
         topics = Topics(config["installation"], config["charger"])
@@ -53,6 +56,7 @@ class App:
         self._restart_at = None
         self._said = ""
         self._reader_failed = False
+        self._journal_fails = False
         self._errors = 0
 
         self._contactor = board.contactor
@@ -68,7 +72,7 @@ class App:
         )
         self.versions = Versions("state/versions")
         self.store = Store("allowlist", lambda raw: verify(key, topics.allowlist, raw))
-        self.pending = Pending(Numbering("state/numbers", clock.now() or 0))
+        self.journal = journal = Journal("journal")
         self.wifi = Wifi(
             network.WLAN(network.STA_IF),
             config["wifi"]["ssid"],
@@ -90,7 +94,7 @@ class App:
             will_payload=b'{"online":false}',
             on_connect=self._connected,
             on_message=lambda topic, payload: self.downlink.message(topic, payload),
-            on_ack=self.pending.acknowledged,
+            on_ack=journal.acknowledged,
             on_skipped=self._skipped,
             on_problem=self._link_problem,
             beat=watchdog.task("mqtt", _LIMIT_MS),
@@ -109,7 +113,7 @@ class App:
                 watchdog.task("ntp", _LIMIT_MS),
             )
         self._time_refused = False
-        self.uplink = Uplink(key, topics, self.mqtt, self.pending, clock, self.state)
+        self.uplink = Uplink(key, topics, self.mqtt, journal, clock, self.state)
         self.point = ChargePoint(
             board,
             Tokens(binascii.unhexlify(config["card_key"])),
@@ -122,6 +126,7 @@ class App:
         self.sync = Sync(
             self.store, self._fetch, self._list_applied, self._list_rejected, self._release
         )
+        journal.make_room = self.sync.drop  # pyright: ignore[reportAttributeAccessIssue]
         self._switched_off = SwitchedOff("state/available")
         commands = Commands(self.point, board.light, self._switched_off, self._restart_soon)
         self.downlink = Downlink(
@@ -153,6 +158,7 @@ class App:
             asyncio.run(self._run())
         finally:
             self.open()
+            self._keep(_now_ms())
 
     def open(self) -> None:
         """The contactor opens, whatever else is wrong; then the vehicle and the driver are told."""
@@ -171,6 +177,12 @@ class App:
         """The state message (DESIGN section 8)."""
         point = self.point
         session = point.session
+        journal = self.journal
+        faults = list(session.faults)
+        if point.meter_stalled:
+            faults.append("meter")
+        if self._journal_fails:
+            faults.append("journal")
         colour, pattern = light.STATES[session.state]
         applied = self.store.applied
         now = self.clock.now()
@@ -193,9 +205,16 @@ class App:
             },
             "reader": self.reader.health,
             "clock": "set" if self.clock.is_set else "lower bound" if now else "unknown",
-            "faults": list(session.faults),
+            "faults": faults,
             "rejected": self.downlink.rejected,
-            "events_lost": self.pending.lost,
+            "journal": {
+                "pending": journal.pending,
+                "full": journal.full,
+                "lost_routine": journal.lost_routine,
+                "lost_sessions": journal.lost_sessions,
+                "stored": journal.stored,
+            },
+            "events_lost": journal.lost_routine + journal.lost_sessions,
             "errors": self._errors,
             "firmware": VERSION,
             "uptime_s": self.clock.up_s(),
@@ -229,7 +248,7 @@ class App:
             if not self._watchdog.feed(now_ms):
                 self._say("late: " + ", ".join(self._watchdog.late(now_ms)))
             self.clock.tick()
-            for work in (self._keep_in_step, self.uplink.send):
+            for work in (self._keep_in_step, self._keep_journal, self.uplink.send):
                 try:
                     work(now_ms)
                 except MemoryError as error:  # the next time there may be enough
@@ -246,6 +265,30 @@ class App:
         while self.sync.tick(now_ms) and ticks_diff(ticks_ms(), now_ms) < _SLICE_MS:
             pass
 
+    def _keep_journal(self, now_ms):
+        """Here the flash is written, and nobody who drives the coil waits for it."""
+        journal = self.journal
+        journal.flush(now_ms)
+        known = self._journal_fails
+        full = journal.full
+        fails = not journal.stored or full >= (_JOURNAL_EASED if known else _JOURNAL_FULL)
+        if fails != known:
+            fields = {"fault": "journal"}
+            if fails:
+                fields["detail"] = f"{full} % full" if journal.stored else "flash not written"
+            self.uplink.record("fault" if fails else "fault_cleared", fields)
+            self._journal_fails = fails
+            self.uplink.changed()
+
+    def _keep(self, now_ms):
+        """The board is about to stop: store what is known. The session resumes afterwards."""
+        try:
+            self.point.store_reading()
+            for _ in range(_JOURNAL_STEPS):
+                self.journal.flush(now_ms)
+        except Exception as error:
+            self._failed(error)
+
     def _remarks(self):
         lamp = self._light
         settings = self.settings
@@ -255,6 +298,12 @@ class App:
 
     def _load(self):
         record = self.uplink.record
+        torn = self.journal.load()
+        left = self.journal.open
+        if left is not None:
+            for t in (left.t, left.last_t):
+                if t is not None:
+                    self.clock.lower_bound(t)
         record("booted", {"cause": self._reset_cause, "firmware": VERSION})
         try:
             no_list = self.store.load()
@@ -264,6 +313,7 @@ class App:
             ("settings", self.settings.load()),
             ("allowlist", no_list),
             ("versions", "unreadable" if self.versions.damaged else None),
+            ("journal", torn),
         ):
             if why is not None:
                 record("fault", {"fault": what + "_damaged", "detail": why})
@@ -274,6 +324,7 @@ class App:
             self.clock.lower_bound(applied.t)
         if self._switched_off.load():
             self.point.happened(("available", False))
+        self.point.left_running(left)
 
     def _connected(self):
         self.downlink.connected()
@@ -336,8 +387,9 @@ class App:
     def _restart_if_due(self, now_ms):
         """Once every event has been acknowledged, or time is up."""
         at = self._restart_at
-        if at is not None and (not len(self.pending) or ticks_diff(now_ms, at) >= 0):
+        if at is not None and (not self.journal.pending or ticks_diff(now_ms, at) >= 0):
             self.open()
+            self._keep(now_ms)
             self._machine.reset()
 
     def _failed(self, error):

@@ -11,22 +11,41 @@ from micropython import const
 
 from firmware.access import session as rules
 from firmware.access import verdict
-from firmware.access.words import ACCEPTED, ENROLLING, INVALID, RANDOM_NUMBER, SERVICE, UNKNOWN
+from firmware.access.words import (
+    ACCEPTED,
+    CHARGING,
+    ENROLLING,
+    INVALID,
+    OPEN,
+    RANDOM_NUMBER,
+    SERVICE,
+    UNKNOWN,
+)
+from firmware.clock import EPOCH_2024
 
 _TICK_MS = const(100)
+_SEEN_WITHIN_MS = const(2_000)  # by its contact or pilot, a vehicle that was there all along
+# What makes the board stop whenever it charges must not work the contactor for ever.
+_RESUMES_MOST = const(10)
+# The energy of a session is stored and told when it has changed; in seconds, and mWh.
+_STORE_S = const(55)  # a round of the tasks more, and it is still within a minute
+_STORE_AGAIN_S = const(10)
+_STORE_MWH = const(100_000)
+_TELL_S = const(30)
 _TICK = const(("tick",))
 _WITHDRAWN = const(("withdrawn",))
 _UNANSWERED = const(("unanswered",))
-_NOBODY = const((None, 0, None, "open"))  # a session's holder: token, group, role, by
 
 
 class ChargePoint:
     """Holds the session and moves what follows from it.
 
     `tokens`, `allowlist`: from a card's number to its entry (DESIGN sections 5 and 6). `settings`:
-    values by name. `uplink`: see uplink.py; it takes records, questions, and that the state message
-    would read differently now. `failed(error)` is told of an exception after which everything else
-    went on.
+    values by name. `uplink`: see uplink.py; it takes records, readings, questions, and that the
+    state message would read differently now. `failed(error)` is told of an exception after which
+    everything else went on.
+
+    `meter_stalled`: the vehicle draws, and the meter has not counted for a long time.
     """
 
     def __init__(self, board, tokens, allowlist, settings, clock, uplink, failed):
@@ -44,8 +63,19 @@ class ChargePoint:
         self._seen = (False, False)
         self._faults = {}  # where: the fault that there is, or None
         self._ticked_ms = ticks_ms()
-        # Where the session that runs began: (seconds up, mWh, minutes since 2024, clock set)
+        # How the session that runs began: (seconds up, or None in an earlier life of the board; its
+        # time, or None while that follows from the former; mWh on the meter; minutes since 2024;
+        # clock set)
         self._started = None
+        self._number = None  # of its first record
+        self._owed = []  # records of sessions that found no memory yet
+        self._left = None  # the session that the board's stop has cut short, until that is seen to
+        self._left_ms = None
+        self._stored = (0, 0, 0)  # of the reading stored last: seconds up, pulses, mWh
+        self._told = (0, 0)  # of the energy told last: seconds up, pulses
+        self._pulses = self._meter.pulses
+        self._pulse_up_s = 0  # of the last pulse, or when the vehicle began to draw
+        self.meter_stalled = False
         self._question = None  # the number of the question that waits for its answer
         self._enrolment = None  # `v` of the order that cards are enrolled by
         self._retried = ()  # what has gone wrong meanwhile, as far as told
@@ -144,11 +174,24 @@ class ChargePoint:
         """Settings or allow-list may be others now: the next `control` does what follows."""
         self._to_review = True
 
+    def left_running(self, left) -> None:
+        """`left`: the session that ran when the board stopped (`journal.Open`). It resumes or has
+        ended: `control` sees to that as soon as the vehicle is seen, or is not.
+        """
+        self._left = left
+
+    def store_reading(self) -> None:
+        """Store what the session that runs has taken so far."""
+        if self._started is not None:
+            mwh = self._meter.mwh - self._started[2]
+            self._uplink.reading(mwh)
+            self._stored = (self._clock.up_s(), self._meter.pulses, mwh)
+
     def control(self, now_ms: int) -> None:
         """Look at the vehicle, the contacts and the time; bring the light up to date."""
         if self._to_review:
             self.happened(("access", self._settings["access"]))
-            if self._is_withdrawn():
+            if self._holder_withdrawn():
                 self.happened(_WITHDRAWN)
             self._to_review = False
             self._uplink.changed()  # the state message names some of them
@@ -156,7 +199,10 @@ class ChargePoint:
             self._question is None or not (self._asks_operator and self._uplink.linked)
         ):
             self.happened(_UNANSWERED)  # nor will it be
+        self._meter.look(now_ms)
         seen = self._vehicle.sample(now_ms)
+        if self._left is not None:
+            self._see_to_left(self._left, seen, now_ms)
         if seen != self._seen:
             self.happened(("vehicle", seen[0], seen[1]))
             if seen[0] != self._seen[0]:
@@ -167,6 +213,11 @@ class ChargePoint:
         if ticks_diff(now_ms, self._ticked_ms) >= _TICK_MS:
             self._ticked_ms = now_ms
             self.happened(_TICK)
+            try:
+                self._follow_energy()
+                self._pay()
+            except MemoryError:
+                pass  # both are tried again at the next tick
         self._light.render(now_ms)
 
     # What others show and report.
@@ -180,8 +231,9 @@ class ChargePoint:
         if self._started is None:
             return None
         start, wh = self._measured()
-        token, _, role, by = self.session.holder or _NOBODY
-        return {"token": _hex(token), "role": role, "by": by, "start": start, "wh": wh}
+        token, _, role, by = self.session.holder or rules.NOBODY
+        n = None if self._owed else self._number
+        return {"n": n, "token": _hex(token), "role": role, "by": by, "start": start, "wh": wh}
 
     # Effects.
 
@@ -199,12 +251,30 @@ class ChargePoint:
             fields["token"] = _hex(fields["token"])
         clock = self._clock
         if event == "session_started":
-            self._started = (clock.up_s(), self._meter.mwh, clock.minutes(), clock.is_set)
+            now_min, is_set = clock.minutes(), clock.is_set
+            self._begin((clock.up_s(), None, self._meter.mwh, now_min, is_set), 0)
+        elif event == "session_resumed":
+            fields["wh"] = self._measured()[1]
         elif event == "session_ended":
             fields["start"], fields["wh"] = self._measured()
             fields["end"] = clock.exact()
             self._started = None
-        self._uplink.record(event, fields)
+        else:
+            self._uplink.record(event, fields)
+            return
+        self._owed.append((event, fields))
+        self._pay()
+
+    def _pay(self):
+        """Record what is owed: people are billed by it, so it is tried until there is memory."""
+        while self._owed:
+            event, fields = self._owed[0]
+            if event != "session_started":
+                fields["session"] = self._number
+            n = self._uplink.record(event, fields)
+            if event == "session_started":
+                self._number = n
+            del self._owed[0]
 
     def _ask(self, token, state):
         self._question = None
@@ -245,6 +315,94 @@ class ChargePoint:
     def _selftest(self, on):
         """The light says `service`; what is tested then is the installer's part."""
 
+    # A session that was cut short.
+
+    def _see_to_left(self, left, seen, now_ms):
+        connected, asks = seen
+        if not connected:
+            if self._left_ms is None or self._vehicle.fault is not None:
+                self._left_ms = now_ms  # no vehicle is seen through a pilot that is at fault
+            if ticks_diff(now_ms, self._left_ms) < _SEEN_WITHIN_MS:
+                return
+        self._left = None
+        self._number = left.n
+        start = _start_of(left)
+        if not (connected and self._may_resume(left, start) and self._resumed(left, start, asks)):
+            fields = {"token": _hex(left.token), "role": left.role, "by": left.by}
+            fields["reason"] = "power_loss"
+            fields["start"], fields["end"] = start, left.last_t
+            fields["wh"] = left.mwh // 1_000
+            fields["last_boot"], fields["last_up"] = left.last_boot, left.last_up
+            self._owed.append(("session_ended", fields))
+            self._pay()
+        self._uplink.changed()
+
+    def _may_resume(self, left, start):
+        if left.resumes >= _RESUMES_MOST:
+            return False
+        now = self._clock.now()
+        if start is None or now is None:
+            if left.by != OPEN:
+                return False  # who knows how long ago that was
+        elif now - start > self._settings["resume_within_s"]:
+            return False
+        holder = (left.token, left.group, left.role, left.by)
+        return not self._is_withdrawn(holder, _minutes(start), start is not None)
+
+    def _resumed(self, left, start, asks):
+        """Whether it goes on. Then the vehicle has been told with it."""
+        mwh = self._meter.mwh - left.mwh
+        self._begin((None, start, mwh, _minutes(start), start is not None), left.mwh)
+        self.happened(("resume", left.token, left.role, left.group, left.by, asks))
+        if self.session.progress != rules.RUNNING:
+            self._started = None
+            return False
+        self._seen = (True, asks)
+        return True
+
+    # Energy.
+
+    def _begin(self, started, mwh):
+        up_s, pulses = self._clock.up_s(), self._meter.pulses
+        self._started = started
+        self._stored = (up_s, pulses, mwh)
+        self._told = (up_s, pulses)
+
+    def _follow_energy(self):
+        """See that what is charged gets stored and told; and that the meter counts at all."""
+        meter = self._meter
+        pulses = meter.pulses
+        up_s = self._clock.up_s()
+        if pulses != self._pulses:
+            if self.meter_stalled:
+                self._stall(False, {"fault": "meter"})
+            self._pulses = pulses
+            self._pulse_up_s = up_s
+        elif not (
+            self._vehicle.tells_draw and self.session.state == CHARGING and self._contactor.closed
+        ):
+            self._pulse_up_s = up_s
+        elif meter.stall_s and not self.meter_stalled:
+            still_s = up_s - self._pulse_up_s
+            if still_s >= meter.stall_s:
+                detail = "no pulse in {} s of charging".format(still_s)
+                self._stall(True, {"fault": "meter", "detail": detail})
+        if self._started is None:
+            return
+        then_s, then_pulses, then_mwh = self._stored
+        if pulses != then_pulses and up_s - then_s >= _STORE_AGAIN_S:
+            more = meter.mwh - self._started[2] - then_mwh
+            if more >= _STORE_MWH or up_s - then_s >= _STORE_S:
+                self.store_reading()
+        if pulses != self._told[1] and up_s - self._told[0] >= _TELL_S:
+            self._told = (up_s, pulses)
+            self._uplink.changed()
+
+    def _stall(self, stalled, fields):
+        self._uplink.record("fault" if stalled else "fault_cleared", fields)
+        self.meter_stalled = stalled
+        self._uplink.changed()
+
     # Facts.
 
     @property
@@ -255,22 +413,29 @@ class ChargePoint:
         """(start, Wh) of the session that runs. The clock may have been set since it began."""
         if self._started is None:
             return None, 0
-        up_s, mwh, _, _ = self._started
-        return self._clock.exact_at(up_s), (self._meter.mwh - mwh) // 1_000
+        up_s, start, mwh, _, _ = self._started
+        if start is None and up_s is not None:
+            start = self._clock.exact_at(up_s)
+        return start, (self._meter.mwh - mwh) // 1_000
 
     def _not_judged(self, error):
         """Nothing has changed. The driver sees that the card is to be held there once more."""
         self._failed(error)
         self._overlay("unreadable")
 
-    def _is_withdrawn(self):
-        """Whether the allow-list does not let the holder charge here any more. Whom the portal has
-        started may have no card: it ends that session itself."""
+    def _holder_withdrawn(self):
         holder = self.session.holder
-        if holder is None or holder[3] != "card" or not self._settings["stop_on_withdrawal"]:
+        if holder is None:
             return False
         clock = self._clock
-        _, _, began_min, was_set = self._started or (0, 0, clock.minutes(), clock.is_set)
+        began = self._started[3:] if self._started else (clock.minutes(), clock.is_set)
+        return self._is_withdrawn(holder, *began)
+
+    def _is_withdrawn(self, holder, began_min, was_set):
+        """Whether the allow-list does not let the holder charge here any more. Whom the portal has
+        started may have no card: it ends that session itself."""
+        if holder[3] != "card" or not self._settings["stop_on_withdrawal"]:
+            return False
         return verdict.is_withdrawn(
             self._allowlist.lookup(holder[0]), began_min, was_set, self._settings.in_schedule
         )
@@ -306,3 +471,15 @@ class ChargePoint:
 
 def _hex(token):
     return None if token is None else binascii.hexlify(token).decode()
+
+
+def _start_of(left):
+    """When the session that was cut short began, so far as that is known: a clock that was not set
+    then may have been at its last reading."""
+    if left.t is None and left.last_t is not None and left.last_boot == left.boot:
+        return left.last_t - (left.last_up - left.up)
+    return left.t
+
+
+def _minutes(t):
+    return None if t is None else (t - EPOCH_2024) // 60

@@ -90,8 +90,7 @@ class Commands:
         self._light.identify(ticks_ms())
 
     def _restarted(self, body):
-        # So that what was charged is on record, and whoever waits for a card need not any longer.
-        self._point.happened(("stop", "restart"))
+        # A session resumes afterwards. Whoever waits for a card need not any longer.
         self._point.happened(("cancel_enrol",))
         self._restart()
 

@@ -1,4 +1,4 @@
-"""The few file operations of the store, in one place, so that the supply can be cut at each."""
+"""The file operations of list and journal, in one place, so that the supply can be cut at each."""
 
 import os
 

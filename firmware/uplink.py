@@ -19,15 +19,15 @@ class Uplink:
     """Sends through `mqtt` as fast as it takes it: an event at each `send`, the state at most four
     times a second; call `send` every 50 ms.
 
-    `pending`: the events. `state()`: the state message as a dict. `question`: what the operator is
+    `journal`: the events. `state()`: the state message as a dict. `question`: what the operator is
     asked, until the link has taken it; it goes before everything else.
     """
 
-    def __init__(self, key, topics, mqtt, pending, clock, state):
+    def __init__(self, key, topics, mqtt, journal, clock, state):
         self._key = key
         self._topics = topics
         self._mqtt = mqtt
-        self._pending = pending
+        self._journal = journal
         self._clock = clock
         self._state = state
         self._due = True
@@ -36,13 +36,22 @@ class Uplink:
         self._refused_ms = None  # when the link last took no event
         self.question = None
 
-    def record(self, event: str, fields: dict) -> None:
-        """An event for the operator: its time is that of now. Long texts in it are cut."""
+    def record(self, event: str, fields: dict) -> int:
+        """An event for the operator: its time is that of now. Long texts in it are cut. Returns its
+        number. In memory only: whoever records has more urgent things to do than to wait for flash.
+        """
         for name, value in fields.items():
             if type(value) is str and len(value) > _TEXT_MOST:
                 fields[name] = value[:_TEXT_MOST]
         clock = self._clock
-        self._pending.add(event, fields, clock.exact(), clock.up_s())
+        t = clock.exact()
+        known = clock.now() if t is None else None
+        return self._journal.add(event, fields, t, clock.up_s(), known)
+
+    def reading(self, mwh: int) -> None:
+        """The energy of the session that runs, to be stored."""
+        clock = self._clock
+        self._journal.reading(mwh, clock.exact(), clock.up_s())
 
     @property
     def linked(self) -> bool:
@@ -52,7 +61,7 @@ class Uplink:
     def ask(self, token: str, state: str) -> int:
         """Put a card to the operator. Returns the number that the answer names."""
         clock = self._clock
-        question = self._pending.header(clock.exact(), clock.up_s())
+        question = self._journal.header(clock.exact(), clock.up_s())
         question["token"] = token
         question["state"] = state
         self.question = question
@@ -64,7 +73,7 @@ class Uplink:
 
     def connected(self) -> None:
         """A new connection: the broker knows nothing of what was on its way."""
-        self._pending.link_lost()
+        self._journal.link_lost()
         self.question = None  # too late: whoever asked has not waited
         self._due = True
         self._tried_ms = self._refused_ms = None
@@ -87,20 +96,23 @@ class Uplink:
             if self._mqtt.publish(self._topics.state, payload, retain=True, qos=1) is not None:
                 self._due = False
                 self._sent_up_s = up_s
-        if self._pending.in_flight >= _IN_FLIGHT or _lately(self._refused_ms, now_ms):
+        if self._journal.in_flight >= _IN_FLIGHT or _lately(self._refused_ms, now_ms):
             return
         # One and no more: signing and writing it take a board milliseconds that a tap may wait for.
-        body = self._pending.unsent()
+        body = self._journal.unsent()
         if body is None:
             return
-        if body["t"] is None:
-            body["t"] = self._clock.exact_at(body["up"])
+        if body["t"] is None and body["boot"] == self._journal.boot:
+            t = self._clock.exact_at(body["up"])
+            if t is not None:
+                body["t"] = t
+                body.pop("t_min", None)
         payload = sign(self._key, self._topics.event, body)
         packet_id = self._mqtt.publish(self._topics.event, payload, qos=1)
         if packet_id is None:
             self._refused_ms = now_ms
         else:
-            self._pending.sent(body["n"], packet_id)
+            self._journal.sent(body["n"], packet_id)
 
 
 def _lately(then_ms, now_ms):

@@ -7,6 +7,9 @@ effects are tuples for the caller to carry out in their order.
 
 Events
     ("vehicle", connected, asks)        asks: the vehicle wants energy now
+    ("resume", token, role, group, by, asks)    the vehicle is there, and was when the board stopped
+                                        in the middle of this session, which may go on; nothing
+                                        where it has been overtaken by events
     ("tap", token, role, group, verdict)    verdict: of `judge`, or "RandomNumber" with token None
     ("tap", ..., why)                   the same, with more words on a verdict that refuses
     ("ask", token, None, 0, None, wait_s)   a card that the operator is to judge, in that time
@@ -31,7 +34,8 @@ Effects
     ("selftest", bool)                  carry it out, or stop carrying it out
     ("overlay", name)                   of `light.OVERLAYS`
     ("record", event_name, fields)      session_started {"token", "role", "group", "by"}
-                                        session_ended {"token", "role", "reason"}
+                                        session_resumed {}
+                                        session_ended {"token", "role", "by", "reason"}
                                         card_refused {"token", "role", "verdict", "state"}
                                         fault, fault_cleared {"fault"}
     ("ask", token, state)               put this card to the operator; it was tapped in that state
@@ -44,6 +48,7 @@ Effects
 
 `by` is "card", "operator", "remote" or "open". `reason` is "card" (the one that started it),
 "group", "owner", "service", "unplugged", "withdrawn", "unavailable", "remote" or what `stop` gave.
+That a session was cut short and does not resume is no event here: it is over already.
 Where the state made another verdict of the card's own, `card_refused` also has the card's own, as
 "judged".
 
@@ -106,6 +111,7 @@ Session = namedtuple(
         "asked",  # (ticks, token) of the card that the operator is to judge by then, or None
     ),
 )
+NOBODY = const((None, 0, None, "open"))  # the holder of a session that open access began
 _STATE = const(0)
 _CONNECTED = const(1)
 _ASKS = const(2)
@@ -177,6 +183,13 @@ def _vehicle(session, event, now_ms):
     if connected and asks != session.asks:
         return "asks" if asks else "rests"
     return None
+
+
+def _resume(session, event, now_ms):
+    """Only where nothing has begun since; and nobody's session only while access is open."""
+    if session.state not in (AVAILABLE, FAULTED) or session.connected or not session.enabled:
+        return None
+    return None if event[4] == OPEN and not session.open else "resume"
 
 
 def _card(session, event, now_ms):
@@ -258,6 +271,7 @@ def _tick(session, event, now_ms):
 # An event that is not here is its own kind.
 _KIND = {
     "vehicle": _vehicle,
+    "resume": _resume,
     "tap": _card,
     "ask": _card,
     "answer": _card,
@@ -282,6 +296,9 @@ def _note(new, event, now_ms):
             new[_SETTLING] = None  # what that tap did is over: the next one begins anew
             if new[_PROGRESS] != RUNNING:
                 new[_ASKED] = None  # whoever leaves has not waited
+    elif name == "resume":
+        new[_CONNECTED] = True
+        new[_ASKS] = event[5]
     elif name == "access":
         new[_OPEN] = event[1] == OPEN
     elif name == "available":
@@ -374,15 +391,22 @@ def _take(new, event, now_ms, out, argument):
 
 def _start(new, event, now_ms, out, argument):
     new[_PROGRESS] = RUNNING
-    token, group, role, by = new[_HOLDER] or (None, 0, None, "open")
+    token, group, role, by = new[_HOLDER] or NOBODY
     fields = {"token": token, "role": role, "group": group, "by": by}
     out.append(("record", "session_started", fields))
 
 
+def _go_on(new, event, now_ms, out, argument):
+    _, token, role, group, by, _ = event
+    new[_PROGRESS] = RUNNING
+    new[_HOLDER] = None if by == OPEN else (token, group, role, by)
+    out.append(("record", "session_resumed", {}))
+
+
 def _end(new, event, now_ms, out, reason):
     new[_PROGRESS] = OVER
-    token, _, role, _ = new[_HOLDER] or (None, 0, None, None)
-    fields = {"token": token, "role": role, "reason": reason or event[1] or "remote"}
+    token, _, role, by = new[_HOLDER] or NOBODY
+    fields = {"token": token, "role": role, "by": by, "reason": reason or event[1] or "remote"}
     out.append(("record", "session_ended", fields))
     if new[_ASKED] is not None:  # that tap was about this session
         _refuse(new, ("ask", new[_ASKED][1], None, 0, None), now_ms, out, CONCURRENT_TX)
@@ -455,6 +479,7 @@ def _declined(new, event, now_ms, out, argument):
 _EFFECTS = {
     "take": _take,
     "start": _start,
+    "resume": _go_on,
     "end": _end,
     "anew": _anew,
     "accepted": _accepted,

@@ -35,6 +35,10 @@ preauthorised        authorise              -          preauthorised  take,accep
 preauthorised        time_out               -          available      -
 preauthorised        stop,withdrawn         -          available      -
 
+# A session that the board's own stop cut short, and its vehicle.
+available            resume                 -          (go)           resume
+faulted              resume                 -          (stay)         resume
+
 # A vehicle that waits.
 awaiting             unplugged              -          available      -
 awaiting             opened                 -          (go)           start

@@ -18,10 +18,10 @@ from firmware.allowlist import index, shard
 from firmware.allowlist.digests import Digests
 from firmware.allowlist.draft import Draft
 from firmware.allowlist.errors import ListError
-from firmware.allowlist.files import Files
 from firmware.allowlist.packs import PACKS, UNIT, Packs
 from firmware.allowlist.record import Record
 from firmware.allowlist.rows import Rows
+from firmware.files import Files
 
 RESERVE_BYTES = const(65_536)  # left for the journal, for settings and for littlefs itself
 

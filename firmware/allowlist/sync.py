@@ -104,6 +104,21 @@ class Sync:
         self._asked.clear()
         self._resumed = True
 
+    def drop(self) -> None:
+        """Give up the list that is on its way, and the room that it has taken: others need it more.
+        It is tried again after the long pause. Not to be called from within anything here.
+        """
+        if self._wanted is None:
+            return
+        self._stop()
+        self.problem = "flash_full"
+        self._work = self._retry()
+        try:
+            while self._store.sweep():
+                pass
+        except OSError:
+            pass  # what could not be removed goes later
+
     def tick(self, now_ms) -> bool:
         """One small piece of work at `now_ms` (ticks); True when there is more to do at once."""
         self._now_ms = now_ms

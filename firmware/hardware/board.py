@@ -19,6 +19,7 @@ _SPI_ID = const(2)
 # Longer than anything that the start or a full flash may take, short for a driver who waits.
 WATCHDOG_MS = const(8_000)
 
+_METER_COUNTER = const(0)  # of the chip's eight pulse counters
 _INPUT_ONLY_FROM = const(34)  # these pins have no pull-up: one is needed on the board
 
 
@@ -100,9 +101,19 @@ def _vehicle(config, machine):
 def _meter(config, machine):
     if config["meter"]["kind"] == "none":
         return NoMeter()
-    from firmware.hardware.s0 import S0
+    pin = _input(machine, config["pins"]["meter"])
+    pulses_per_kwh, stall_s = config["meter"]["pulses_per_kwh"], config["meter"]["stall_s"]
+    try:
+        from esp32 import PCNT
 
-    return S0(_input(machine, config["pins"]["meter"]), config["meter"]["pulses_per_kwh"])
+        from firmware.hardware.counted_s0 import CountedS0
+
+        return CountedS0(PCNT(_METER_COUNTER), pin, pulses_per_kwh, stall_s)
+    except Exception as error:  # an older MicroPython, or a chip without one that is free
+        print("the meter's pulses are counted by an interrupt:", repr(error))
+        from firmware.hardware.s0 import S0
+
+        return S0(pin, pulses_per_kwh, stall_s)
 
 
 def _output(machine, pin, value):

@@ -69,6 +69,8 @@ class Pilot:
     that says "waiting for the vehicle" would be wrong for ever.
     """
 
+    tells_draw = True  # a vehicle that asks is one that draws what it is given
+
     def __init__(self, pwm, adc, max_current_a: int, ticks=ticks_us):
         self._pwm = pwm
         self._adc = adc

@@ -1,8 +1,10 @@
-"""An energy meter with S0 pulses (IEC 62053-31)."""
+"""An energy meter with S0 pulses (IEC 62053-31), counted by an interrupt."""
 
 from time import ticks_diff, ticks_ms
 
 from micropython import const
+
+from firmware.hardware.meter import Meter
 
 # S0 pulses and the gaps between them last 30 ms or more. The interrupt's handler runs when the
 # interpreter gets to it, which shortens what it sees, so the limits are far below that: enough
@@ -11,29 +13,18 @@ _WIDTH_MIN_MS = const(3)
 _DISTANCE_MIN_MS = const(8)
 
 
-class S0:
+class S0(Meter):
     """Counts the pulses of an S0 output that pulls `pin` to ground, from the start of the board.
 
     A pulse counts at its end, if it was long enough and not too close to the one before.
     """
 
-    def __init__(self, pin, pulses_per_kwh: int, ticks=ticks_ms):
-        self._per_kwh = pulses_per_kwh
+    def __init__(self, pin, pulses_per_kwh: int, stall_s: int = 0, ticks=ticks_ms):
+        super().__init__(pulses_per_kwh, stall_s)
         self._ticks = ticks
-        self.pulses = 0
         self._low = False  # a pulse that began before the start is nobody's
         self._fell_ms = self._counted_ms = ticks()
         pin.irq(self._edge, pin.IRQ_FALLING | pin.IRQ_RISING)
-
-    @property
-    def wh(self) -> int:
-        """Whole watt-hours."""
-        return self.pulses * 1_000 // self._per_kwh
-
-    @property
-    def mwh(self) -> int:
-        """Milliwatt-hours: subtract these, not the rounded `wh`, for the energy of a session."""
-        return self.pulses * 1_000_000 // self._per_kwh
 
     def _edge(self, pin):
         now_ms = self._ticks()

@@ -43,6 +43,7 @@ class Contact:
     """
 
     fault = None
+    tells_draw = False
 
     def __init__(self, pin):
         self._pin = pin

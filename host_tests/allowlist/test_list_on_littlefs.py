@@ -84,7 +84,7 @@ def test_the_memory_for_50_000_cards_stays_small(at_size: dict):
     assert at_size["heap_bytes"] <= 24 * 1024  # of a 64-bit interpreter
 
 
-@pytest.mark.parametrize("case", ["settings", "versions", "numbers", "clock", "switched off"])
+@pytest.mark.parametrize("case", ["settings", "versions", "clock", "switched off"])
 def test_the_supply_cut_at_every_block_write_of_a_small_file_leaves_the_old_or_the_new(
     micropython: str, case: str
 ):

@@ -192,18 +192,22 @@ def test_whatever_is_wrong_with_a_message_is_reported_once_and_followed_by_nothi
     site.wait_in_step(NAME)
 
 
-def test_a_restart_ends_the_session_on_record_and_the_charger_comes_back(
+def test_a_restart_opens_the_contactor_and_the_session_goes_on_after_it(
     charger: VirtualCharger, wire: Wire
 ):
     wait(lambda: wire.state["online"], 20, "online")
     start_charging(charger, ANNA)
+    started = wire.wait_for("session_started")
     since = charger.mark()
     assert wire.command("restart")["ok"] is True
-    charger.wait_for(coil(False), 5, since)
-    wire.wait_for("session_ended", lambda event: event["reason"] == "restart")
+    charger.wait_for(coil(False), 7, since)
     charger.wait_for(lambda push: "reset" in push, 7, since)
-    charger.wait_for(light("yellow"), 20, since)
-    wait(lambda: wire.state.get("state") == "awaiting", 15, "back")
+    charger.wait_for(coil(True), 20, since)
+    assert wire.wait_for("session_resumed")["session"] == started["n"]
+    wait(lambda: (wire.state["session"] or {}).get("n") == started["n"], 15, "back")
+    unplug(charger)
+    ended = wire.wait_for("session_ended")
+    assert (ended["session"], ended["reason"]) == (started["n"], "unplugged")
 
 
 def test_switched_off_outlives_a_power_cut(charger: VirtualCharger, wire: Wire):

@@ -70,15 +70,31 @@ def test_a_dead_reader_is_shown_and_open_access_still_works(
     plug_in(charger, "blue")
 
 
-def test_power_cut_in_mid_session_opens_and_does_not_close_by_itself(charger: VirtualCharger):
+def test_power_cut_in_mid_session_opens_and_the_session_goes_on_when_the_power_is_back(
+    charger: VirtualCharger,
+):
     start_charging(charger, ANNA)
     since = charger.mark()
     charger.do("power", off_ms=300)
     charger.wait_for(coil(False), 5, since)
+    charger.wait_for(coil(True), 10, since)
+    charger.wait_for(light("blue"), 3, since)
+    charger.wait_for(coil(False), 2, tap(charger, ANNA))  # it is still hers
+
+
+def test_a_vehicle_that_left_while_the_power_was_away_leaves_nothing_behind(
+    charger: VirtualCharger,
+):
+    start_charging(charger, ANNA)
+    since = charger.mark()
+    charger.do("power", off_ms=1_000)
+    charger.wait_for(coil(False), 5, since)
+    unplug(charger)
     charger.wait_for(lambda push: "ready" in push, 10, since)
-    charger.wait_for(light("yellow"), 3, since)
-    later = charger.mark()
-    rests(charger, coil(True), 0.5, later)
+    plugged = charger.mark()
+    time.sleep(2.5)  # what ran has ended by then
+    plug_in(charger, "yellow")
+    rests(charger, coil(True), 0.5, plugged)
     charger.wait_for(coil(True), 2, tap(charger, ANNA))  # the list was on the flash
 
 
@@ -136,7 +152,8 @@ def test_a_board_that_hangs_is_ended_by_the_watchdog(charger: VirtualCharger):
     board.suspend()
     charger.wait_for(coil(False), 12, since)
     charger.wait_for(lambda push: push.get("reset") == "watchdog", 5, since)
-    charger.wait_for(light("yellow"), 10, since)
+    charger.wait_for(coil(True), 10, since)
+    charger.wait_for(light("blue"), 3, since)
 
 
 def test_a_task_that_breaks_opens_the_contactor_and_the_board_starts_again(

@@ -32,7 +32,7 @@ class Flash:
 
 
 class Files:
-    """The seam of firmware/allowlist/files.py on a `Flash`. Each change is one operation; number
+    """The seam of firmware/files.py on a `Flash`. Each change is one operation; number
     `cut_at`, counted from 0, is cut. `opened` and `reads` count what they say. The file at the path
     `broken` cannot be opened but anew.
     """

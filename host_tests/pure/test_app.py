@@ -42,17 +42,31 @@ class _Bench:
     def __init__(self, full=(), connected=True, **settings):
         self.full = full
         self.done = []
+        self.events = []
         self.lamp = {}
         made = self.app = _App()
         made._errors = 0
         made._said = "no link"
         made._restart_at = None
         made._reader_failed = False
+        made._journal_fails = False
         made._watchdog = _Stand(feed=lambda now_ms: True)
         made._light = _Stand(standing=self.lamp.__setitem__)
         made._topics = _Stand(digest=lambda topic: topic if topic == DIGEST else None)
         made.clock = _Stand(tick=lambda: None)
-        made.point = _Stand(authorisation_required=True)
+        made.point = _Stand(
+            authorisation_required=True, store_reading=lambda: self._note("reading")
+        )
+        made.journal = _Stand(
+            flush=lambda now_ms: self._note("flush"),
+            pending=0,
+            full=0,
+            lost_routine=0,
+            lost_sessions=0,
+            stored=True,
+        )
+        made._machine = _Stand(reset=lambda: self._note("reset"))
+        made.open = lambda: self._note("contactor opens")
         made.settings = settings or {"authority": "native", "offline": "deny"}
         made.mqtt = _Stand(connected=connected)
         made.sync = _Stand(
@@ -66,7 +80,10 @@ class _Bench:
             skipped=lambda topic, size: self.done.append((topic, size)),
         )
         made.uplink = _Stand(
-            connected=lambda: self._note("all is due"), send=lambda now_ms: self._note("send")
+            connected=lambda: self._note("all is due"),
+            send=lambda now_ms: self._note("send"),
+            record=lambda event, fields: self.events.append((event, fields)),
+            changed=lambda: None,
         )
         made._failed = lambda error: self._note("failed")
 
@@ -86,13 +103,13 @@ class _Bench:
 def test_housekeeping_outlives_a_want_of_memory_and_none_keeps_the_other_from_its_work():
     bench = _Bench()
     bench.housekeeping()
-    assert bench.done == ["subscribe", "sync", "send"]
+    assert bench.done == ["subscribe", "sync", "flush", "send"]
     bench = _Bench(full=("subscribe", "send"))
     bench.housekeeping()
-    assert bench.done == ["subscribe", "failed", "send", "failed"]
+    assert bench.done == ["subscribe", "failed", "flush", "send", "failed"]
     bench = _Bench(full=("sync",))
     bench.housekeeping()
-    assert bench.done == ["subscribe", "sync", "failed", "send"]
+    assert bench.done == ["subscribe", "sync", "failed", "flush", "send"]
 
 
 def test_a_new_connection_is_told_to_everybody_before_anything_needs_memory():
@@ -128,3 +145,66 @@ def test_an_object_that_was_skipped_is_told_by_its_cause():
         ("another topic", 9),
         (None, 9),
     ]
+
+
+def test_a_journal_that_fills_up_is_a_fault_long_before_anything_is_lost():
+    bench = _Bench()
+    journal = bench.app.journal
+    for full, fault in ((74, False), (75, True), (99, True), (70, True), (69, False), (74, False)):
+        journal.full = full
+        bench.housekeeping()
+        assert bench.app._journal_fails is fault, full
+    assert bench.events == [
+        ("fault", {"fault": "journal", "detail": "75 % full"}),
+        ("fault_cleared", {"fault": "journal"}),
+    ]
+
+
+def test_a_flash_that_cannot_be_written_is_a_fault_until_it_can():
+    bench = _Bench()
+    bench.app.journal.stored = False
+    bench.housekeeping()
+    bench.housekeeping()
+    bench.app.journal.stored = True
+    bench.housekeeping()
+    assert bench.events == [
+        ("fault", {"fault": "journal", "detail": "flash not written"}),
+        ("fault_cleared", {"fault": "journal"}),
+    ]
+
+
+def test_a_restart_waits_for_acknowledgements_and_stores_what_the_session_has_taken():
+    bench = _Bench()
+    bench.app.journal.pending = 1
+    bench.app._restart_soon()
+    bench.housekeeping()
+    assert "reset" not in bench.done
+    bench.app.journal.pending = 0
+    bench.housekeeping()
+    assert bench.done[-7:] == ["contactor opens", "reading", *["flush"] * 4, "reset"]
+
+
+def test_a_restart_waits_no_longer_than_five_seconds():
+    bench = _Bench()
+    bench.app.journal.pending = 1
+    bench.app._restart_at = app.ticks_ms()
+    bench.housekeeping()
+    assert bench.done[-1] == "reset"
+
+
+def test_whatever_ends_the_tasks_the_contactor_opens_before_anything_is_stored():
+    bench = _Bench(full=("flush",))
+    bench.app._load = lambda: None
+    kept, app.asyncio = app.asyncio, _Stand(run=_fails)
+    bench.app._run = lambda: None
+    try:
+        bench.app.run()
+    except ZeroDivisionError:
+        pass
+    finally:
+        app.asyncio = kept
+    assert bench.done == ["contactor opens", "reading", "flush", "failed"]
+
+
+def _fails(_):
+    raise ZeroDivisionError

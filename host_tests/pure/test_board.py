@@ -3,6 +3,7 @@ import sys
 from firmware import config
 from firmware.hardware import board
 from firmware.hardware.board import Board
+from firmware.hardware.counted_s0 import CountedS0
 from firmware.hardware.meter import NoMeter
 from firmware.hardware.pilot import Pilot
 from firmware.hardware.s0 import S0
@@ -130,6 +131,55 @@ def test_pull_ups_are_asked_for_where_the_chip_has_them():
     _, machine = _built(pins={"feedback": 34, "contact": 32})
     assert (34, "in", None, None) in machine.log
     assert (32, "in", "up", None) in machine.log
+
+
+class _Esp32:
+    """The module `esp32`, with pulse counters that work, or that are all in use."""
+
+    def __init__(self, free=True):
+        asked = self.asked = []
+
+        class PCNT:
+            IGNORE, INCREMENT = 0, 1
+
+            def __init__(self, number):
+                asked.append(number)
+                if not free:
+                    raise OSError(-261)
+
+            def init(self, **told):
+                self.told = told
+
+            def start(self):
+                pass
+
+            def value(self):
+                return 0
+
+        self.PCNT = PCNT
+
+
+def _metered(esp32):
+    sys.modules["esp32"] = esp32
+    try:
+        return _built(meter={"kind": "s0", "pulses_per_kwh": 800, "stall_s": 90})
+    finally:
+        del sys.modules["esp32"]
+
+
+def test_the_chip_counts_the_meters_pulses():
+    built, machine = _metered(_Esp32())
+    assert isinstance(built.meter, CountedS0)
+    assert built.meter.stall_s == 90
+    assert (35, "in", None, None) in machine.log
+
+
+def test_an_interrupt_counts_the_meters_pulses_where_the_chip_cannot():
+    esp32 = _Esp32(free=False)
+    built, _ = _metered(esp32)
+    assert esp32.asked == [0]
+    assert isinstance(built.meter, S0)
+    assert built.meter.stall_s == 90
 
 
 def test_the_reader_is_on_its_bus_and_not_selected():

@@ -1,15 +1,24 @@
+from collections import namedtuple
+
 from firmware import charge_point
 from firmware.access.light import STATES
 from firmware.allowlist.ref import Applied
 from firmware.charge_point import ChargePoint
 from firmware.clock import EPOCH_2024, Clock
+from firmware.hardware import meter
 from host_tests.pure.check import raises
+
+# As in firmware/journal, whose own tests show what it keeps of a session.
+FIELDS = ("n", "boot", "up", "t", "token", "group", "role", "by")
+FIELDS += ("mwh", "last_boot", "last_up", "last_t", "resumes")
+Open = namedtuple("Open", FIELDS)
 
 NUMBER = b"\x04\xa1\xb2\xc3"
 OTHER = b"\xde\xad\xbe\xef"
 USER, OWNER_FLAGS = 1, 0
 BLOCKED = 4
 MONTH_S = 30 * 86_400
+FIRST_N = 700
 NOW = EPOCH_2024 + 86_400  # 1,440 minutes into the allow-list's time
 
 
@@ -53,6 +62,7 @@ class Vehicle:
         self._done = done
         self.seen = (False, False)
         self.fault = None
+        self.tells_draw = True
 
     def sample(self, now_ms):
         return self.seen
@@ -80,8 +90,15 @@ class Light:
         pass
 
 
-class Meter:
-    mwh = 0
+class Meter(meter.Meter):
+    """Counts what it is told; 1,000 pulses are a kilowatt-hour."""
+
+    def __init__(self, stall_s=600):
+        super().__init__(1_000, stall_s)
+        self.looks = 0
+
+    def look(self, now_ms):
+        self.looks += 1
 
 
 class Tokens:
@@ -107,7 +124,7 @@ class Bench:
     state) put to the operator.
     """
 
-    def __init__(self, entries=None, clock_set=True, **settings):
+    def __init__(self, entries=None, clock_set=True, left=None, **settings):
         self.time = charge_point.ticks_ms = Time()
         self.done = []
         self.events = []
@@ -129,12 +146,14 @@ class Bench:
             operator_wait_s=10,
             service_may_start=False,
             stop_on_withdrawal=True,
+            resume_within_s=4 * 3_600,
         )
         self.settings.update(settings)
         self.clock = Clock(Rtc(), ticks=self.time)
         if clock_set:
             self.clock.set_exactly(NOW)
         self.breaks = None  # the event whose record raises
+        self.readings = []  # (seconds up, mWh)
         self.point = ChargePoint(
             self,
             Tokens(),
@@ -144,7 +163,9 @@ class Bench:
             self,
             self.errors.append,
         )
-        self.turn()
+        self.point.left_running(left)
+        if left is None:
+            self.turn()
 
     def lookup(self, token):
         for number, entry in self.entries.items():
@@ -157,6 +178,10 @@ class Bench:
             raise MemoryError("no room for " + event)
         self.done.append(("record", event))
         self.events.append((event, fields))
+        return FIRST_N + len(self.events)
+
+    def reading(self, mwh):
+        self.readings.append((self.clock.up_s(), mwh))
 
     def changed(self):
         self.changes += 1
@@ -265,6 +290,30 @@ def test_a_record_that_fails_leaves_nothing_else_undone():
     assert bench.light.shown == "finished"
     assert bench.point.session_shown() is None
     assert len(bench.errors) == 1
+
+
+def test_a_sessions_record_that_found_no_memory_is_made_up_for_in_its_order():
+    bench = Bench().charging()
+    bench.meter.pulses = 12
+    bench.breaks = "session_ended"
+    bench.unplug()
+    bench.plug()
+    bench.tap()
+    assert bench.state == "charging"
+    assert bench.point.session_shown()["n"] is None, "that of the other session?"
+    assert [name for name, _ in bench.events] == ["session_started"]
+    bench.breaks = None
+    bench.pass_s(1)
+    assert [name for name, _ in bench.events] == [
+        "session_started",
+        "session_ended",
+        "session_started",
+    ]
+    ended = bench.fields("session_ended")
+    assert (ended["session"], ended["wh"]) == (FIRST_N + 1, 12)
+    assert bench.point.session_shown()["n"] == FIRST_N + 3
+    bench.unplug()
+    assert bench.events[-1][1]["session"] == FIRST_N + 3
 
 
 def test_an_offer_that_fails_does_not_keep_the_contactor_closed():
@@ -493,17 +542,19 @@ def test_a_list_without_an_end_is_never_too_old():
 
 def test_a_session_is_measured_from_its_own_start():
     bench = Bench()
-    bench.meter.mwh = 5_000_000
+    bench.meter.pulses = 5_000
     bench.charging()
-    bench.meter.mwh = 5_250_600
+    bench.meter.pulses = 5_250
     shown = bench.point.session_shown()
     assert shown["token"] == "04a1b2c304a1b2"
     assert (shown["role"], shown["by"]) == ("user", "card")
+    assert shown["n"] == FIRST_N + 1
     assert shown["wh"] == 250
     assert NOW <= shown["start"] <= NOW + 1
     bench.unplug()
     ended = bench.fields("session_ended")
     assert ended["wh"] == 250
+    assert (ended["session"], ended["by"]) == (FIRST_N + 1, "card")
     assert ended["start"] == shown["start"]
     assert ended["end"] >= ended["start"] + 2
     assert bench.point.session_shown() is None
@@ -524,6 +575,421 @@ def test_a_clock_set_in_mid_session_tells_when_it_began():
     ended = bench.fields("session_ended")
     assert ended["end"] == NOW
     assert NOW - 103 <= ended["start"] <= NOW - 102
+
+
+# Energy.
+
+
+def test_the_meter_is_looked_at_before_the_vehicle_so_that_its_last_pulse_still_counts():
+    bench = Bench().charging()
+    bench.meter.look = lambda now_ms: setattr(bench.meter, "pulses", 3)
+    bench.unplug()
+    assert bench.fields("session_ended")["wh"] == 3
+
+
+def feed(bench, pulses, seconds):
+    """So many pulses, evenly over the time."""
+    fed = 0
+    for second in range(seconds):
+        now = pulses * (second + 1) // seconds
+        bench.meter.pulses += now - fed
+        fed = now
+        bench.turn(1_000)
+
+
+def gaps(bench):
+    """Seconds between one reading and the next."""
+    times = [up_s for up_s, _ in bench.readings]
+    return [times[i + 1] - times[i] for i in range(len(times) - 1)]
+
+
+def test_energy_is_stored_within_a_minute_of_having_changed():
+    bench = Bench().charging()
+    feed(bench, 60, 600)  # 0.36 kW
+    assert len(bench.readings) in (10, 11)
+    assert max(gaps(bench)) <= 60
+    assert bench.meter.mwh - bench.readings[-1][1] <= 6_000
+
+
+def test_much_energy_is_stored_sooner_and_never_more_often_than_each_ten_seconds():
+    bench = Bench().charging()
+    feed(bench, 600, 100)  # 21.6 kW: 100 Wh in 17 s
+    assert min(gaps(bench)) >= 16 and max(gaps(bench)) <= 18
+    bench = Bench().charging()
+    feed(bench, 3_000, 100)
+    assert set(gaps(bench)) == {10}
+
+
+def test_energy_that_does_not_change_is_not_stored_again():
+    bench = Bench().charging()
+    bench.meter.pulses = 1
+    bench.pass_s(600)
+    assert [mwh for _, mwh in bench.readings] == [1_000]
+    bench.unplug()
+    bench.meter.pulses = 500
+    bench.pass_s(600)
+    assert len(bench.readings) == 1, "there is no session"
+
+
+def test_energy_that_changes_is_told_within_a_minute():
+    bench = Bench().charging()
+    feed(bench, 0, 60)
+    before = bench.changes
+    feed(bench, 0, 60)
+    assert bench.changes == before
+    feed(bench, 10, 300)
+    assert 5 <= bench.changes - before <= 10
+
+
+def test_what_the_session_has_taken_is_stored_when_the_board_is_about_to_stop():
+    bench = Bench()
+    bench.point.store_reading()
+    assert bench.readings == []
+    bench.charging()
+    bench.meter.pulses = 7
+    bench.point.store_reading()
+    assert [mwh for _, mwh in bench.readings] == [7_000]
+
+
+def test_a_reading_that_found_no_memory_is_stored_at_the_next_tick():
+    bench = Bench().charging()
+    readings, bench.reading = bench.reading, _no_memory
+    feed(bench, 60, 120)
+    assert bench.state == "charging"
+    bench.reading = readings
+    bench.pass_s(1)
+    assert [mwh for _, mwh in bench.readings] == [60_000]
+
+
+def _no_memory(*_):
+    raise MemoryError
+
+
+def test_a_meter_that_stands_still_while_the_vehicle_draws_is_a_fault_that_ends_nothing():
+    bench = Bench().charging()
+    feed(bench, 1, 1)
+    bench.pass_s(599)
+    assert bench.point.meter_stalled is False
+    before = bench.changes
+    bench.pass_s(3)
+    assert bench.point.meter_stalled is True
+    assert bench.changes > before
+    assert bench.fields("fault")["fault"] == "meter"
+    assert bench.state == "charging" and bench.contactor.closed is True
+    bench.pass_s(1_000)
+    assert bench.fields("fault"), "told once"
+    feed(bench, 1, 1)
+    assert bench.point.meter_stalled is False
+    assert bench.fields("fault_cleared") == {"fault": "meter"}
+
+
+def test_a_meter_need_not_count_while_the_vehicle_does_not_draw():
+    bench = Bench().charging()
+    for _ in range(10):
+        bench.pass_s(400)
+        bench.vehicle.seen = (True, False)
+        bench.pass_s(1)
+        bench.vehicle.seen = (True, True)
+        bench.turn()
+    bench.contactor.closed = False  # it waits for its pause to end
+    bench.pass_s(700)
+    assert bench.point.meter_stalled is False
+    bench.unplug()
+    bench.contactor.closed = True  # a self-test
+    bench.pass_s(700)
+    assert bench.point.meter_stalled is False
+
+
+def test_nobody_knows_whether_a_vehicle_draws_that_only_closes_a_contact():
+    bench = Bench()
+    bench.vehicle.tells_draw = False
+    bench.charging().pass_s(2_000)
+    assert bench.point.meter_stalled is False
+
+
+def test_a_meter_may_stand_still_where_the_configuration_says_so():
+    bench = Bench()
+    bench.meter.stall_s = 0
+    bench.charging().pass_s(2_000)
+    assert bench.point.meter_stalled is False
+
+
+# A session that the end of the power has cut short.
+
+BEGAN = NOW - 3_600
+TOKEN = Tokens().of(NUMBER)
+LEFT = Open(41, 6, 500, BEGAN, TOKEN, 7, "user", "card", 2_345_678, 6, 2_900, BEGAN + 2_400, 0)
+
+
+def but(left, **changes):
+    """The same with other fields."""
+    fields = [changes.pop(name, left[i]) for i, name in enumerate(FIELDS)]
+    assert not changes
+    return Open(*fields)
+
+
+NOBODYS = but(LEFT, token=None, group=0, role=None, by="open")
+
+
+def back(left=LEFT, vehicle=(True, True), **more):
+    """The board has started again; 50 ms later the contact says what is there."""
+    bench = Bench(left=left, **more)
+    for _ in range(5):
+        bench.turn()
+    bench.vehicle.seen = vehicle
+    bench.turn()
+    return bench
+
+
+def names(bench):
+    return [name for name, _ in bench.events]
+
+
+def test_a_session_resumes_when_the_power_is_back_and_the_vehicle_still_there():
+    bench = back()
+    assert bench.state == "charging"
+    assert bench.light.shown == "charging"
+    assert bench.contactor.closed is True
+    assert bench.done == [("offer", True), ("coil", True), ("record", "session_resumed")]
+    assert bench.events == [("session_resumed", {"session": 41, "wh": 2_345})]
+    assert bench.point.session_shown() == {
+        "n": 41,
+        "token": "04a1b2c304a1b2",
+        "role": "user",
+        "by": "card",
+        "start": BEGAN,
+        "wh": 2_345,
+    }
+
+
+def test_a_session_that_has_resumed_ends_as_the_one_that_was_started():
+    bench = back()
+    bench.meter.pulses = 100
+    bench.pass_s(100)
+    assert bench.readings[-1][1] == 2_445_678
+    bench.pass_s(3)
+    bench.unplug()
+    ended = bench.fields("session_ended")
+    assert ended["end"] >= NOW
+    del ended["end"]
+    assert ended == {
+        "token": "04a1b2c304a1b2",
+        "role": "user",
+        "by": "card",
+        "session": 41,
+        "start": BEGAN,
+        "wh": 2_445,
+        "reason": "unplugged",
+    }
+    assert names(bench) == ["session_resumed", "session_ended"]
+
+
+def lost(bench):
+    """The session ended with the power, and did not resume."""
+    assert [name for name in names(bench) if name in ("session_resumed", "session_ended")] == [
+        "session_ended"
+    ]
+    ended = bench.fields("session_ended")
+    assert ended == {
+        "token": "04a1b2c304a1b2" if ended["by"] != "open" else None,
+        "role": "user" if ended["by"] != "open" else None,
+        "by": ended["by"],
+        "session": 41,
+        "start": BEGAN,
+        "end": BEGAN + 2_400,
+        "wh": 2_345,
+        "reason": "power_loss",
+        "last_boot": 6,
+        "last_up": 2_900,
+    }
+    return True
+
+
+def test_without_its_vehicle_a_session_has_ended_with_the_power():
+    bench = back(vehicle=(False, False))
+    bench.pass_s(1)
+    assert bench.events == [] and bench.state == "available"
+    bench.pass_s(1)
+    assert lost(bench)
+    assert bench.point.session_shown() is None
+    bench.plug()
+    assert bench.state == "awaiting"
+    assert names(bench) == ["session_ended"]
+
+
+def test_a_pilot_that_says_so_late_still_resumes_its_session():
+    bench = back(vehicle=(False, False))
+    bench.pass_s(1)
+    bench.vehicle.seen = (True, False)
+    bench.turn()
+    assert bench.state == "authorised"
+    assert names(bench) == ["session_resumed"]
+
+
+def test_a_vehicle_is_not_given_up_while_a_fault_hides_it():
+    bench = back(vehicle=(False, False))
+    bench.vehicle.fault = "pilot_short"
+    bench.pass_s(60)
+    assert names(bench) == ["fault"]
+    bench.vehicle.fault = None
+    bench.vehicle.seen = (True, False)
+    bench.turn()
+    assert names(bench) == ["fault", "session_resumed", "fault_cleared"]
+    bench.pass_s(2)
+    assert bench.state == "authorised"
+    bench = back(vehicle=(False, False))
+    bench.vehicle.fault = "pilot_short"
+    bench.pass_s(60)
+    bench.vehicle.fault = None
+    bench.pass_s(3)
+    assert lost(bench)
+
+
+def test_a_session_resumes_behind_a_welded_contactor_and_goes_on_without_it():
+    bench = Bench(left=LEFT)
+    bench.contactor.fault = "contactor_welded"
+    bench.turn()
+    bench.plug()
+    assert bench.state == "faulted"
+    assert names(bench) == ["fault", "session_resumed"]
+    bench.contactor.fault = None
+    bench.pass_s(3)
+    assert bench.state == "charging"
+
+
+def test_an_authorisation_that_is_too_old_is_not_resumed():
+    for within_s, resumes in ((3_700, True), (3_500, False)):
+        bench = back(resume_within_s=within_s)
+        if resumes:
+            assert bench.state == "charging"
+        else:
+            assert lost(bench)
+            assert bench.state == "awaiting" and bench.contactor.closed is False
+
+
+def test_a_session_that_has_resumed_too_often_does_not_again():
+    assert back(but(LEFT, resumes=9)).state == "charging"
+    bench = back(but(LEFT, resumes=10))
+    assert lost(bench)
+    assert bench.state == "awaiting" and bench.contactor.closed is False
+
+
+def test_a_session_whose_age_nobody_knows_is_not_resumed_but_where_access_is_open():
+    no_start = but(LEFT, t=None, last_t=None)
+    for left, clock_set in ((LEFT, False), (no_start, True), (no_start, False)):
+        bench = back(left, clock_set=clock_set)
+        assert bench.state == "awaiting"
+        assert names(bench) == ["session_ended"]
+        left = but(left, token=None, group=0, role=None, by="open")
+        bench = back(left, clock_set=clock_set, access="open")
+        assert bench.state == "charging"
+        assert names(bench) == ["session_resumed"]
+
+
+def test_a_time_that_is_only_a_lower_bound_tells_the_age():
+    bench = Bench(left=LEFT, clock_set=False)
+    bench.clock.lower_bound(LEFT.last_t)
+    bench.plug()
+    assert names(bench) == ["session_resumed"]
+
+
+def test_a_clock_that_was_set_after_the_start_tells_when_that_was():
+    bench = back(but(LEFT, t=None))
+    assert names(bench) == ["session_resumed"]
+    assert bench.point.session_shown()["start"] == BEGAN
+    bench = back(but(LEFT, t=None, last_boot=7), vehicle=(True, True))
+    assert bench.fields("session_ended")["start"] is None
+
+
+def test_a_withdrawn_holder_does_not_resume_unless_settings_let_sessions_run():
+    for entries in ({}, {NUMBER: (0, 0, 0, USER | BLOCKED)}):
+        bench = back(entries=entries)
+        assert lost(bench)
+        assert bench.state == "awaiting"
+        assert names(back(entries=entries, stop_on_withdrawal=False)) == ["session_resumed"]
+    # Its hours are judged as when it began, and end no session.
+    assert names(back(entries={NUMBER: (0, 0, 1_439, USER)})) == ["session_resumed"]
+    assert lost(back(entries={NUMBER: (0, 0, 1_379, USER)}))
+
+
+def test_a_start_from_the_app_or_by_an_operator_needs_no_card_to_resume():
+    for by in ("remote", "operator"):
+        bench = back(but(LEFT, by=by), entries={})
+        assert names(bench) == ["session_resumed"]
+        assert bench.point.session_shown()["by"] == by
+
+
+def test_a_withdrawal_after_the_resumption_ends_the_session():
+    bench = back()
+    bench.entries = {}
+    bench.point.review()
+    bench.turn()
+    assert bench.fields("session_ended")["reason"] == "withdrawn"
+
+
+def test_nobodys_session_resumes_while_access_is_open_and_no_new_one_is_begun():
+    bench = back(NOBODYS, access="open")
+    assert bench.state == "charging"
+    assert bench.events == [("session_resumed", {"session": 41, "wh": 2_345})]
+
+
+def test_nobodys_session_ends_where_access_is_restricted_by_now():
+    bench = back(NOBODYS)
+    assert lost(bench)
+    assert bench.state == "awaiting"
+
+
+def test_where_access_is_open_a_new_session_follows_one_that_is_too_old():
+    bench = back(NOBODYS, access="open", resume_within_s=60)
+    assert bench.state == "charging"
+    assert names(bench) == ["session_ended", "session_started"]
+    assert lost(bench)
+    assert bench.fields("session_started")["by"] == "open"
+    assert bench.point.session_shown()["wh"] == 0
+    assert bench.point.session_shown()["n"] == FIRST_N + 2
+
+
+def test_a_charger_that_is_switched_off_resumes_nothing():
+    bench = Bench(left=LEFT)
+    bench.point.happened(("available", False))
+    bench.turn()
+    bench.plug()
+    assert lost(bench)
+    assert bench.state == "unavailable"
+
+
+def test_a_card_that_is_quicker_than_the_vehicles_contact_begins_its_own_session():
+    bench = Bench(left=LEFT)
+    bench.turn()
+    bench.tap()
+    assert bench.state == "preauthorised"
+    bench.plug()
+    assert lost(bench)
+    assert names(bench) == ["session_ended", "session_started"]
+    assert bench.state == "charging"
+
+
+def test_a_card_ends_the_session_that_has_resumed():
+    bench = back()
+    bench.tap()
+    assert bench.state == "finished"
+    assert bench.fields("session_ended")["reason"] == "card"
+
+
+def test_a_resumption_that_finds_no_memory_for_its_record_is_one_all_the_same():
+    bench = Bench(left=LEFT)
+    bench.breaks = "session_resumed"
+    bench.turn()
+    bench.plug()
+    assert bench.contactor.closed is True
+    bench.pass_s(2)
+    bench.breaks = None
+    bench.pass_s(1)
+    assert names(bench) == ["session_resumed"]
+    assert bench.fields("session_resumed") == {"session": 41, "wh": 2_345}
+
+
+# Faults.
 
 
 def test_a_fault_opens_the_contactor_and_is_reported_once():

@@ -217,11 +217,11 @@ def test_wrong_types_in_an_answer_are_refused():
     assert bench.answers == []
 
 
-def test_a_restart_ends_the_session_first_and_is_no_failure_where_there_is_none():
+def test_a_restart_keeps_nobody_waiting_for_a_card_and_ends_no_session():
     bench = Bench()
     bench.declines = "stop: not while available"
     assert bench.do("restart") is None
-    assert bench.events == [("stop", "restart"), ("cancel_enrol",)]
+    assert bench.events == [("cancel_enrol",)]
     assert bench.restarts == 1
 
 

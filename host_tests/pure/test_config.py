@@ -187,7 +187,12 @@ def test_each_kind_has_its_own_defaults():
         "brightness": 100,
     }
     assert _taken("vehicle", {"kind": "pilot"}) == {"kind": "pilot", "max_current_a": 16}
-    assert _taken("meter", {"kind": "s0"}) == {"kind": "s0", "pulses_per_kwh": 1000}
+    assert _taken("meter", {"kind": "s0"}) == {
+        "kind": "s0",
+        "pulses_per_kwh": 1000,
+        "stall_s": 600,
+    }
+    assert _taken("meter", {"kind": "s0", "stall_s": 0})["stall_s"] == 0
 
 
 def test_values_of_a_kind_are_checked():
@@ -197,6 +202,7 @@ def test_values_of_a_kind_are_checked():
     _refused("light", {"kind": "neopixel", "order": "BGR"})
     _refused("light", {"kind": "rgb", "common": "both"})
     _refused("meter", {"kind": "s0", "pulses_per_kwh": 0})
+    _refused("meter", {"kind": "s0", "stall_s": -1})
 
 
 def test_tls_needs_a_certificate():

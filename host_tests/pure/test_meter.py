@@ -1,5 +1,6 @@
 from time import ticks_add  # pyright: ignore[reportAttributeAccessIssue]
 
+from firmware.hardware.counted_s0 import CountedS0
 from firmware.hardware.meter import NoMeter
 from firmware.hardware.s0 import S0
 
@@ -25,7 +26,7 @@ class _Rig:
     def __init__(self, pulses_per_kwh=1_000, begin_ms=0, level=1):
         self.now_ms = begin_ms
         self.pin = _Pin(level)
-        self.meter = S0(self.pin, pulses_per_kwh, lambda: self.now_ms)
+        self.meter = S0(self.pin, pulses_per_kwh, ticks=lambda: self.now_ms)
 
     def level(self, level, ms):
         """The line goes to a level, with its interrupt, and stays there for so long."""
@@ -39,7 +40,9 @@ class _Rig:
 
 
 def test_a_charger_without_a_meter_counts_nothing():
-    assert (NoMeter().wh, NoMeter().mwh) == (0, 0)
+    none = NoMeter()
+    none.look(0)
+    assert (none.pulses, none.wh, none.mwh, none.stall_s) == (0, 0, 0, 0)
 
 
 def test_both_edges_interrupt():
@@ -140,3 +143,108 @@ def test_the_wrap_of_the_ticks_is_not_seen():
     for _ in range(10):
         rig.pulse()
     assert rig.meter.pulses == 10
+
+
+# Counted by the chip.
+
+
+class _Counter:
+    """A PCNT, so far as it is used here: 16 bits, back to zero at their end, cleared by `value(0)`;
+    stopped until it is started."""
+
+    IGNORE, INCREMENT = 0, 1
+
+    def __init__(self):
+        self.told = {}
+        self.runs = False
+        self.count = 31  # left from before a soft reset
+
+    def init(self, **told):
+        self.told = told
+
+    def start(self):
+        self.runs = True
+
+    def pulses(self, count=1):
+        if self.runs:
+            self.count = (self.count + count) % 32_767
+
+    def value(self, value=None):
+        count = self.count
+        if value is not None:
+            assert value == 0
+            self.count = 0
+        return count
+
+
+def _counted(pulses_per_kwh=1_000):
+    counter = _Counter()
+    return CountedS0(counter, "the pin", pulses_per_kwh, 600), counter
+
+
+def test_the_chip_counts_the_beginning_of_each_pulse_through_its_filter():
+    meter, counter = _counted()
+    assert counter.told["pin"] == "the pin"
+    assert (counter.told["falling"], counter.told["rising"]) == (1, 0)
+    assert counter.told["filter"] == 1_023
+    assert meter.stall_s == 600
+    meter.look(0)
+    assert meter.pulses == 0, "what an earlier start has counted is its own"
+
+
+def test_what_the_chip_has_counted_is_energy_at_the_next_look():
+    meter, counter = _counted(800)
+    now_ms = 0
+    for _ in range(800):
+        counter.pulses()
+        now_ms += 60
+        meter.look(now_ms)
+    assert (meter.pulses, meter.wh, meter.mwh) == (800, 1_000, 1_000_000)
+
+
+def test_no_pulse_is_lost_while_nobody_looks_for_a_while():
+    meter, counter = _counted()
+    meter.look(0)
+    counter.pulses(50)
+    meter.look(3_000)
+    assert meter.pulses == 50
+
+
+def test_no_pulse_is_lost_where_the_counters_sixteen_bits_are_over():
+    meter, counter = _counted(10_000)
+    now_ms = 0
+    for _ in range(100_000):
+        counter.pulses()
+        now_ms = ticks_add(now_ms, 10)
+        meter.look(now_ms)
+        assert counter.count < 20_000
+    assert meter.pulses == 100_000
+
+
+def test_the_counter_is_cleared_only_when_a_pulse_has_just_been():
+    meter, counter = _counted()
+    now_ms = 0
+    meter.look(now_ms)
+    for _ in range(200):
+        counter.pulses(100)
+        now_ms += 1_000
+        before = counter.count
+        meter.look(now_ms)
+        cleared = counter.count == 0
+        meter.look(now_ms + 10)
+        assert counter.count == (0 if cleared else before)
+    assert meter.pulses == 20_000
+
+
+def test_a_burst_that_no_meter_sends_counts_once():
+    meter, counter = _counted()
+    meter.look(0)
+    counter.pulses(5)
+    meter.look(10)
+    assert meter.pulses == 1
+    for now_ms in range(20, 1_020, 10):
+        meter.look(now_ms)
+    assert meter.pulses == 1
+    counter.pulses()
+    meter.look(1_020)
+    assert meter.pulses == 2

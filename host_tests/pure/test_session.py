@@ -284,7 +284,7 @@ def test_unplugging_opens_the_contactor_first_and_ends_the_session():
         (
             "record",
             "session_ended",
-            {"token": b"anna", "role": "user", "reason": "unplugged"},
+            {"token": b"anna", "role": "user", "by": "card", "reason": "unplugged"},
         ),
     )
     assert charger.session.holder is None
@@ -332,13 +332,19 @@ def test_the_same_card_ends_the_session():
     assert charger.state == "finished"
     assert charger.effects[0] == ("contactor", False)
     assert charger.overlay() == "accepted"
-    assert charger.record("session_ended") == {"token": b"anna", "role": "user", "reason": "card"}
+    assert charger.record("session_ended") == {
+        "token": b"anna",
+        "role": "user",
+        "by": "card",
+        "reason": "card",
+    }
 
 
 def test_a_card_of_the_same_group_ends_the_session_of_its_holder():
     charger = charging_by("anna").tap("anna's mate")
     assert charger.state == "finished"
-    assert charger.record("session_ended") == {"token": b"anna", "role": "user", "reason": "group"}
+    ended = charger.record("session_ended")
+    assert (ended["token"], ended["reason"]) == (b"anna", "group")
 
 
 def test_owners_and_service_end_any_session():
@@ -576,7 +582,12 @@ def test_an_open_charger_needs_no_card():
         "by": "open",
     }
     charger.unplug()
-    assert charger.record("session_ended") == {"token": None, "role": None, "reason": "unplugged"}
+    assert charger.record("session_ended") == {
+        "token": None,
+        "role": None,
+        "by": "open",
+        "reason": "unplugged",
+    }
 
 
 def test_a_vehicle_that_waits_in_yellow_starts_when_the_mode_becomes_open():
@@ -1257,6 +1268,82 @@ def test_an_open_charger_begins_after_the_fault():
 def test_a_charger_switched_off_during_a_fault_is_off_after_it():
     charger = Charger().tell("fault", "supply").tell("available", False)
     assert charger.tell("fault_cleared", "supply").wait(2_000).state == "unavailable"
+
+
+# A session that was cut short by the end of the board's power.
+
+
+def resumed(by="card", asks=True, charger=None):
+    """Anna's session, or nobody's, goes on at a charger that has just started."""
+    held = (b"anna", "user", 7) if by != "open" else (None, None, 0)
+    return (charger or Charger()).tell("resume", *held, by, asks)
+
+
+def test_a_session_resumes_with_its_holder_and_is_not_started_again():
+    for by in ("card", "operator", "remote"):
+        charger = resumed(by)
+        assert charger.state == "charging"
+        assert charger.effects == (
+            ("offer", True),
+            ("contactor", True),
+            ("record", "session_resumed", {}),
+        )
+        assert charger.session.holder == (b"anna", 7, "user", by)
+        assert charger.session.connected
+        ended = charger.unplug().record("session_ended")
+        assert (ended["token"], ended["by"], ended["reason"]) == (b"anna", by, "unplugged")
+
+
+def test_a_session_resumes_for_a_vehicle_that_has_to_be_offered_energy_first():
+    charger = resumed(asks=False)
+    assert charger.state == "authorised"
+    assert charger.offered
+    assert charger.tell("vehicle", True, True).state == "charging"
+
+
+def test_who_may_end_a_session_may_end_it_after_it_has_resumed():
+    for name, reason in (("anna", "card"), ("anna's mate", "group"), ("owner", "owner")):
+        charger = resumed().tap_at_once(name)
+        assert charger.state == "finished"
+        assert charger.record("session_ended")["reason"] == reason
+    assert resumed().tap("ben").refused_as("ConcurrentTx")
+
+
+def test_nobodys_session_resumes_only_while_access_is_open():
+    charger = resumed("open", charger=open_charger())
+    assert charger.state == "charging"
+    assert charger.session.holder is None
+    assert resumed("open").session is START
+    assert resumed("card", charger=open_charger()).session.holder[0] == b"anna"
+
+
+def test_a_session_resumes_behind_a_fault_and_goes_on_after_it():
+    charger = resumed(charger=Charger().tell("fault", "contactor_welded"))
+    assert charger.state == "faulted"
+    assert charger.record("session_resumed") == {}
+    assert not charger.record("session_ended")
+    charger.tell("fault_cleared", "contactor_welded").wait(2_000)
+    assert charger.state == "charging"
+    charger = resumed(charger=Charger().tell("fault", "contactor_welded"))
+    assert charger.unplug().record("session_ended")["reason"] == "unplugged"
+
+
+def test_a_session_that_has_been_overtaken_by_events_does_not_resume():
+    for charger in (
+        Charger().tell("available", False),
+        Charger().tell("fault", "supply").tell("available", False),
+        Charger().tap("ben"),
+        Charger().tell("enrol", 60),
+        Charger().tell("selftest", True),
+        Charger().ask("ben"),
+        Charger().plug(),
+        charging_by("ben"),
+        charging_by("anna").tap("anna"),
+    ):
+        before = charger.session
+        resumed(charger=charger)
+        assert charger.session is before
+        assert charger.effects == ()
 
 
 # Enrolling.

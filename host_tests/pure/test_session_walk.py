@@ -51,6 +51,9 @@ EVENTS.extend(
         ("vehicle", False, False),
         ("vehicle", True, False),
         ("vehicle", True, True),
+        ("resume", "own", "user", 7, "card", True),
+        ("resume", "own", "user", 7, "operator", False),
+        ("resume", None, None, 0, "open", True),
         ("access", "open"),
         ("access", "restricted"),
         ("available", False),
@@ -189,12 +192,17 @@ def _check_facts(after):
 
 def _check_authorisation(before, event, now_ms, after, effects):
     """A session begins by an accepted card, by the app or by an open charger, and ends once."""
-    began, ended = (
+    began, resumed, ended = (
         _records(effects).count("session_started"),
+        _records(effects).count("session_resumed"),
         _records(effects).count("session_ended"),
     )
-    assert began <= 1 and ended <= 1 and not (began and ended)
-    assert (before.progress == RUNNING) + began - ended == (after.progress == RUNNING)
+    assert began + resumed + ended <= 1
+    assert (before.progress == RUNNING) + began + resumed - ended == (after.progress == RUNNING)
+    if event[0] == "resume":
+        _check_resumed(before, event, after, effects, resumed)
+        return
+    assert not resumed, "what was cut short resumes by its own event alone"
     if after.holder is not None and after.holder != before.holder:
         if event[0] in ("tap", "answer"):
             assert event[4] == "Accepted" and after.holder[0] == event[1]
@@ -206,6 +214,26 @@ def _check_authorisation(before, event, now_ms, after, effects):
         assert after.open
     if began and before.holder is not None and after.holder == before.holder:
         assert before.state == "preauthorised" and now_ms != MUCH_LATER
+
+
+def _check_resumed(before, event, after, effects, resumed):
+    """Once, at a charger that has done nothing yet; and nobody's session only while it is open."""
+    if not resumed:
+        assert after is before and effects == ()
+        assert before.state not in ("available", "faulted") or (
+            before.connected or not before.enabled or (event[4] == "open" and not before.open)
+        )
+        return
+    assert before.state in ("available", "faulted") and before.enabled
+    assert not before.connected and after.connected
+    if event[4] == "open":
+        assert after.open and after.holder is None
+    else:
+        assert after.holder == (event[1], event[3], event[2], event[4])
+    if before.state == "faulted":
+        assert after.state == "faulted"
+    else:
+        assert after.state == ("charging" if event[5] else "authorised")
 
 
 def _check_unplugged(before, event, after, effects):

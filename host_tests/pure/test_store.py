@@ -2,9 +2,9 @@
 
 from firmware.allowlist import ref
 from firmware.allowlist.errors import ListError, ObjectError
-from firmware.allowlist.files import Files as RealFiles
 from firmware.allowlist.packs import PACKS
 from firmware.allowlist.store import RESERVE_BYTES, Store
+from firmware.files import Files as RealFiles
 from host_tests.pure import place
 from host_tests.pure.check import raises
 from host_tests.pure.flash_model import Files, Flash, PowerCut

@@ -475,6 +475,34 @@ def test_a_flash_that_fills_up_in_the_middle_keeps_the_old_list():
     assert charger.asked.count(charger.asked[3]) == 1  # what had come by then was kept
 
 
+def test_a_list_on_its_way_gives_its_room_to_who_needs_it_more_and_comes_later():
+    old, new = List(people(range(60)), 4), List(people(range(30, 400)), 4)
+    for charger in (Charger(Flash()), with_list(old)):
+        before = charger.files.free("list")
+        charger.offer(new, 2)
+        charger.until_come(12)
+        assert charger.files.free("list") < before
+        charger.sync.drop()
+        assert charger.waiting == []
+        left = charger.files.free("list")
+        if charger.version():
+            assert charger.holds(old)
+        else:
+            assert left == before
+        assert charger.sync.problem == "flash_full"
+        charger.run_ms(RETRY_MS - 1_000)
+        assert charger.files.free("list") == left
+        charger.settle()
+        assert charger.holds(new) and charger.sync.problem is None
+
+
+def test_where_no_list_is_on_its_way_there_is_no_room_to_give():
+    charger = with_list(List(people(range(60)), 4))
+    charger.sync.drop()
+    assert charger.sync.problem is None
+    assert charger.holds(List(people(range(60)), 4))
+
+
 def test_what_is_kept_for_others_is_left_to_them():
     built = List(people(range(1_000)), 5)
     charger = Charger(Flash(capacity=200_000))

@@ -3,7 +3,6 @@ from binascii import hexlify
 
 from firmware.clock import EPOCH_2024, Clock
 from firmware.hmac_sha256 import HmacSha256
-from firmware.journal.pending import Pending
 from firmware.link.topics import Topics
 from firmware.uplink import Uplink
 from host_tests.pure.check import raises
@@ -26,15 +25,52 @@ class Rtc:
         return (2000, 1, 1, 0, 0, 0, 0, 0)
 
 
-class Numbering:
+class Journal:
+    """Events in memory; those on their way are not given out again."""
+
     boot = 7
 
     def __init__(self):
-        self._n = 0
+        self.n = 0
+        self.waiting = []
+        self.on_the_way = {}
+        self.readings = []
 
-    def next(self):
-        self._n += 1
-        return self._n
+    @property
+    def in_flight(self):
+        return len(self.on_the_way)
+
+    def header(self, t, up):
+        self.n += 1
+        return {"n": self.n, "boot": self.boot, "t": t, "up": up}
+
+    def add(self, event, fields, t, up, t_min=None):
+        body = self.header(t, up)
+        body["event"] = event
+        body.update(fields)
+        if t_min is not None:
+            body["t_min"] = t_min
+        self.waiting.append(body)
+        return self.n
+
+    def reading(self, mwh, t, up):
+        self.readings.append((mwh, t, up))
+
+    def unsent(self):
+        for body in self.waiting:
+            if body["n"] not in self.on_the_way.values():
+                return dict(body)
+        return None
+
+    def sent(self, n, packet_id):
+        self.on_the_way[packet_id] = n
+
+    def acknowledged(self, packet_id):
+        n = self.on_the_way.pop(packet_id)
+        self.waiting = [body for body in self.waiting if body["n"] != n]
+
+    def link_lost(self):
+        self.on_the_way.clear()
 
 
 class Mqtt:
@@ -60,9 +96,9 @@ class Bench:
         self.time = Time()
         self.clock = Clock(Rtc(), ticks=self.time)
         self.mqtt = Mqtt()
-        self.pending = Pending(Numbering())
+        self.journal = Journal()
         self.said = {"online": True}
-        self.uplink = Uplink(KEY, TOPICS, self.mqtt, self.pending, self.clock, self.state)
+        self.uplink = Uplink(KEY, TOPICS, self.mqtt, self.journal, self.clock, self.state)
 
     def state(self):
         if self.said is None:
@@ -171,13 +207,54 @@ def test_an_event_from_before_the_clock_was_set_gets_its_time_with_it():
     assert bench.events[0]["up"] == 0
 
 
-def test_an_event_without_a_clock_says_how_long_the_board_was_up():
+def test_an_event_without_a_clock_says_how_long_the_board_was_up_and_when_it_was_not_yet():
     bench = Bench()
+    bench.uplink.record("fault", {})
     bench.clock.lower_bound(NOW)  # no time that an event may claim
     bench.pass_s(5)
     bench.uplink.record("fault", {})
     bench.send()
-    assert (bench.events[0]["t"], bench.events[0]["up"]) == (None, 5)
+    assert (bench.events[0]["t"], bench.events[0]["up"]) == (None, 0)
+    assert "t_min" not in bench.events[0]
+    assert (bench.events[1]["t"], bench.events[1]["up"]) == (None, 5)
+    assert bench.events[1]["t_min"] == NOW + 5
+
+
+def test_the_exact_time_takes_the_place_of_the_one_that_was_certainly_past():
+    bench = Bench()
+    bench.clock.lower_bound(NOW)
+    bench.uplink.record("fault", {})
+    bench.time.ms += 5_000
+    bench.clock.set_exactly(NOW + 100)
+    bench.send()
+    assert bench.events[0]["t"] == NOW + 95
+    assert "t_min" not in bench.events[0]
+
+
+def test_an_event_of_an_earlier_start_keeps_the_time_it_has_or_has_not():
+    bench = Bench()
+    bench.clock.lower_bound(NOW)
+    bench.uplink.record("fault", {})
+    bench.journal.boot = 8  # the board has started again since
+    bench.clock.set_exactly(NOW + 100)
+    bench.send()
+    assert (bench.events[0]["boot"], bench.events[0]["t"]) == (7, None)
+    assert bench.events[0]["t_min"] == NOW
+
+
+def test_whoever_records_an_event_learns_its_number():
+    bench = Bench()
+    assert bench.uplink.record("session_started", {}) == 1
+    assert bench.uplink.record("session_ended", {}) == 2
+
+
+def test_a_reading_is_stored_with_its_time():
+    bench = Bench()
+    bench.pass_s(3)
+    bench.uplink.reading(1_500)
+    bench.clock.set_exactly(NOW)
+    bench.uplink.reading(2_500)
+    assert bench.journal.readings == [(1_500, None, 3), (2_500, NOW, 3)]
 
 
 def test_four_events_at_most_are_on_their_way():
@@ -186,7 +263,7 @@ def test_four_events_at_most_are_on_their_way():
         bench.uplink.record("fault", {})
     bench.pass_s(1)
     assert [event["n"] for event in bench.events] == [1, 2, 3, 4]
-    bench.pending.acknowledged(3)  # the state was the first message
+    bench.journal.acknowledged(3)  # the state was the first message
     bench.send()
     assert [event["n"] for event in bench.events] == [1, 2, 3, 4, 5]
 

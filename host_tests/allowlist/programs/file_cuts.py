@@ -13,7 +13,6 @@ sys.path.insert(0, "")
 
 from firmware.clock import TimeFile
 from firmware.commands import SwitchedOff
-from firmware.journal.numbering import BLOCK, Numbering
 from firmware.link.messages import Versions
 from firmware.settings import Settings
 from host_tests.allowlist.programs.on_littlefs import Flash, formatted, report
@@ -48,19 +47,6 @@ class OfVersions:
         return {3: False, 9: True}[versions.last("command")]
 
 
-class OfNumbers:
-    def store(self, new):
-        numbers = Numbering(PATH)
-        for _ in range(BLOCK + 1 if new else 1):
-            numbers.next()
-
-    def found(self):
-        numbers = Numbering(PATH)
-        first = numbers.next()  # after a cut, none of those above the old block was ever used
-        assert first % BLOCK == 1 and first > BLOCK
-        return first > 2 * BLOCK
-
-
 class OfClock:
     def store(self, new):
         TimeFile(PATH).save(1_800_000_600 if new else 1_800_000_000)
@@ -80,7 +66,6 @@ class OfSwitchedOff:
 CASES = {
     "settings": OfSettings,
     "versions": OfVersions,
-    "numbers": OfNumbers,
     "clock": OfClock,
     "switched off": OfSwitchedOff,
 }

@@ -1,0 +1,47 @@
+"""An energy meter with S0 pulses (IEC 62053-31), counted by the chip while the program does other
+things (`esp32.PCNT`, MicroPython 1.26 or later).
+"""
+
+from time import ticks_diff
+
+from micropython import const
+
+from firmware.hardware.meter import Meter
+
+_FILTER = const(1_023)  # in ticks of 80 MHz, the most there is: shorter than 12.8 us is no pulse
+# As for the interrupt in s0.py: closer to one another than this are no two pulses.
+_DISTANCE_MIN_MS = const(8)
+# The counter has 16 bits. It is cleared long before they are full, just after a pulse: a pulse that
+# came while it is read and cleared would be lost, and the next one cannot come so soon.
+_CLEAR_AT = const(16_384)
+
+
+class CountedS0(Meter):
+    """Counts the pulses of an S0 output that pulls `pin` to ground, from the start of the board.
+
+    counter: an `esp32.PCNT`; raises what that raises. A pulse counts at its beginning.
+    """
+
+    def __init__(self, counter, pin, pulses_per_kwh: int, stall_s: int = 0):
+        super().__init__(pulses_per_kwh, stall_s)
+        counter.init(pin=pin, falling=counter.INCREMENT, rising=counter.IGNORE, filter=_FILTER)
+        counter.start()
+        self._counter = counter
+        self._seen = counter.value()  # what was counted before is an earlier start's
+        self._looked_ms = None
+
+    def look(self, now_ms: int) -> None:
+        """Take over what has been counted; call it every 10 ms, and never two minutes apart."""
+        seen = self._counter.value()
+        new = seen - self._seen
+        if new:
+            if seen >= _CLEAR_AT:
+                new = self._counter.value(0) - self._seen
+                seen = 0
+            self._seen = seen
+            if self._looked_ms is not None:
+                # What rings longer than the filter takes comes in bursts that no meter sends.
+                most = ticks_diff(now_ms, self._looked_ms) // _DISTANCE_MIN_MS
+                new = min(new, max(1, most))
+            self.pulses += new
+        self._looked_ms = now_ms
