@@ -1,6 +1,7 @@
 """The portal's data in a real PostgreSQL: a cluster of one's own, where PostgreSQL is installed."""
 
 import getpass
+import itertools
 import os
 import pwd
 import shutil
@@ -16,9 +17,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings, strategies
 from sqlalchemy import create_engine, text
 
+from host_tests.portal import test_portal_layouts
+from host_tests.portal.books import ANNAS, NOON, Books, card, ended, started
+from host_tests.portal.books import event as account_event
 from host_tests.portal.conftest import OWNER, Tapgate
+from host_tests.portal.lives import lives
 from host_tests.portal.served import Served, event, state, until
 from tools.broker import Broker, free_port
 from tools.cli import main
@@ -298,6 +304,77 @@ def test_who_has_lost_their_turn_to_another_gives_up(there, address, home):
         until(lambda: served.error)
         assert isinstance(served.error, database.Lost) and "one is enough" in str(served.error)
         lock.close()
+
+
+# --- accounts ---
+
+
+@pytest.fixture
+def accounts(there: Tapgate, home: Path) -> tuple[Books, str]:
+    """And a card of anna's."""
+    assert there("person", "add", "anna@example.org", "--name", "Anna").status == 0
+    return Books(home), card(there, "anna@example.org", ANNAS)
+
+
+@settings(
+    max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(life=lives(), chance=strategies.randoms(use_true_random=False))
+def test_sessions_are_accounted_for_there_as_here(accounts, life, chance):
+    books, _ = accounts
+    books.forget()
+    assert books.take(*life.events) == []
+    in_order = books.stays()
+    assert [each.wh for each in in_order if not each.running] == life.wh
+    told = life.events + life.events[::2]
+    chance.shuffle(told)
+    books.forget()
+    for at in range(0, len(told), 7):
+        assert books.take(*told[at : at + 7]) == []
+    assert books.stays() == in_order
+
+
+def test_odd_events_break_nothing_there_either(accounts):
+    books, _ = accounts
+    keys = ("token", "role", "by", "session", "start", "end", "wh", "reason", "last_up", "t_min")
+    numbers = itertools.count(1)
+    for odd in (None, -1, 1 << 60, 1.5, "\x00", "\ud800", "x" * 500, [[1]]):
+        for name in ("session_started", "session_ended", "session_resumed"):
+            fields: dict[str, Any] = dict.fromkeys(keys, odd) | {"last_boot": 5}
+            assert books.take(account_event(name, next(numbers), None, **fields)) == []
+            assert books.take(account_event(name, next(numbers), NOON, **fields)) == []
+    huge = (1 << 62) - 1
+    assert books.take(account_event("session_ended", huge, huge, up=huge, boot=huge)) == []
+    assert books.stays()
+
+
+def test_a_removed_person_stays_under_a_pseudonym_there_too(there, accounts, home):
+    books, token = accounts
+    books.at = int(time.time())
+    odd = account_event("card_refused", 3, books.at, up=3, token=token, text="\x00\ud800")
+    books.take(started(1, books.at, token, up=1), odd)
+    books.state({"session": {"n": 1, "token": token}})
+    assert books.stays()[0].person == "anna@example.org"
+    assert there("person", "remove", "anna@example.org").status == 0
+    books.take(ended(2, 1, books.at + 60, 250, up=60, token=token))
+    [stay] = books.stays()
+    assert stay.person and stay.person.startswith("removed-")
+    assert (stay.name, stay.token, stay.wh) == (None, None, 250)
+    assert token not in there("events", "--json").out
+
+
+def test_data_of_the_layout_before_are_brought_up_there_too(there, accounts, address):
+    books, token = accounts
+    with create_engine(address).begin() as connection:
+        for statement in test_portal_layouts.LAYOUT_2.split(";")[:-1]:
+            connection.execute(
+                text(statement.replace("id INTEGER NOT NULL", "id SERIAL NOT NULL", 1))
+            )
+        connection.execute(text("UPDATE card SET added_at = :at"), {"at": NOON - 900})
+        connection.execute(text(test_portal_layouts.INSERT), test_portal_layouts.told(token))
+    found = [(each.person, each.start, each.end, each.wh) for each in books.stays()]
+    assert found == test_portal_layouts.expected("anna@example.org")
+    assert books.take(started(7, NOON + 900)) == []
 
 
 @pytest.mark.parametrize(

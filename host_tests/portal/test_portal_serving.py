@@ -406,6 +406,7 @@ def test_each_event_is_stored_once(live, served, seen, home):
         "event": "session_ended",
         "wh": 250,
         "reason": "unplugged",
+        "estimated": True,
     }
     assert served.stop()["events"] == 4
 

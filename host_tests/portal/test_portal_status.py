@@ -134,6 +134,54 @@ def test_what_anybody_may_write_on_the_broker_breaks_nothing(live, broker, obser
         assert prose.status == 0 and "\x1b" not in prose.out, payload
 
 
+JOURNAL = {"pending": 3, "full": 1, "lost_routine": 0, "lost_sessions": 0, "stored": True}
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"full": 80, "pending": 8_123}, "garage: its journal is 80% full; 8123 events still to"),
+        ({"full": 75, "pending": 1}, "75% full; 1 event still to be sent"),
+        ({"stored": False}, "garage: its journal cannot be written"),
+        ({"lost_sessions": 2}, "garage: its journal was full and lost 2 records of sessions"),
+        ({"lost_routine": 7}, "garage: its journal was full and lost 7 events beside"),
+    ],
+)
+def test_a_journal_that_wants_a_connection_is_remarked_on(live, broker, observe, change, words):
+    seen = observe(broker)
+    seen.say(STATE, {"online": True, "journal": JOURNAL, "events_lost": 0})
+    assert live("status", "--json").json[0]["journal"] == JOURNAL
+    assert "journal" not in live("status").out
+    seen.say(STATE, {"online": True, "journal": {**JOURNAL, **change}})
+    assert live("status", "--json").json[0]["journal"] == {**JOURNAL, **change}
+    assert words in live("status").out
+    seen.say(STATE, {"online": False})  # it is away: what it last said of that counts all the more
+    assert words in live("status").out
+
+
+def test_a_meter_that_stands_still_is_remarked_on(live, broker, observe):
+    observe(broker).say(STATE, {"online": True, "faults": ["meter"]})
+    assert "garage: its meter stands still" in live("status").out
+
+
+def test_an_older_firmware_has_no_journal_and_counts_what_it_lost_together(live, broker, observe):
+    observe(broker).say(STATE, {"online": True, "events_lost": 4})
+    assert live("status", "--json").json[0]["journal"] is None
+    assert "garage has lost 4 events" in live("status").out
+
+
+@pytest.mark.parametrize("wrong", [None, True, "80", 80.5, -1, 1 << 60, [80], {"fall": 80}])
+def test_nonsense_in_a_journal_is_no_remark(live, broker, observe, wrong):
+    seen = observe(broker)
+    journal = {**dict.fromkeys(JOURNAL, wrong), "stored": 0, "more": "\x1b[2J"}
+    for body in ({"journal": journal}, {"journal": wrong}, {"events_lost": wrong}):
+        seen.say(STATE, {"online": True, "faults": wrong, **body})
+        [row] = live("status", "--json").json
+        assert row["journal"] in (None, dict.fromkeys(JOURNAL)) and row["events_lost"] is None
+        out = live("status").out
+        assert "journal" not in out and "lost" not in out
+
+
 def test_every_charger_has_its_row(live, broker, observe, due):
     live("charger", "add", "gate")
     observe(broker).say("tapgate/home/stranger/state", state(due))

@@ -5,7 +5,7 @@ import time
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from tools.portal import card_number, groups, names
+from tools.portal import card_number, groups, holdings, names
 from tools.portal.refusal import Refusal
 from tools.portal.schema import Card, Installation, Person
 from tools.portal.token import hint, is_token, token
@@ -40,8 +40,15 @@ def bind(
     )
     session.add(card)
     session.flush()
+    holdings.begin(session, [(token, person.id)], card.added_at)
     groups.give_own(session, person)  # where there was no number for it before
     return card
+
+
+def remove(session: Session, card: Card) -> None:
+    """Take a card away from its person."""
+    holdings.end(session, card)
+    session.delete(card)
 
 
 def bound_already(card: Card, whose: str | None = None) -> str:

@@ -6,6 +6,7 @@ the other has just done. SQLite in the home directory, or PostgreSQL where TAPGA
 
 import asyncio
 import os
+import sqlite3
 import time
 import zlib
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -23,7 +24,14 @@ from sqlalchemy.pool import NullPool
 from tools.portal import home as homes
 from tools.portal import schema
 from tools.portal.refusal import Refusal, WrongUsage
-from tools.portal.schema import SCHEMA_VERSION, Base, Installation, Revision, Schema
+from tools.portal.schema import (
+    FORMER_VERSIONS,
+    SCHEMA_VERSION,
+    Base,
+    Installation,
+    Revision,
+    Schema,
+)
 
 VARIABLE = "TAPGATE_DATABASE"
 PATIENCE_S = 15
@@ -92,6 +100,24 @@ def changing(home: Path) -> Iterator[Session]:
     """A transaction that may write, committed at the end and rolled back on any error."""
     with _opened(home, writing=True) as session:
         yield session
+
+
+def wipe(home: Path) -> bool:
+    """Leave nothing that was deleted in unused parts of the file, or of the log beside it. False
+    if that cannot be done now. PostgreSQL's own housekeeping does it there, in its time."""
+    place = _place(home)
+    if not place.is_file:
+        return True
+    connection = _engine(place.url, True, PATIENCE_S).raw_connection()
+    try:
+        cursor = connection.cursor()
+        cursor.execute("VACUUM")  # all that is left, into the log, and thence into the file
+        [busy, *_] = cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone() or [1]
+        return not busy
+    except sqlite3.OperationalError:
+        return False
+    finally:
+        connection.close()
 
 
 @contextmanager
@@ -195,18 +221,30 @@ def _opened(home: Path, *, writing: bool) -> Iterator[Session]:
     place = _place(home)
     if place.is_file:
         homes.require(home)
-    with _transaction(place, writing=writing) as session:
-        if not inspect(session.connection()).has_table(Schema.__tablename__):
-            if place.is_file:
-                raise homes.not_set_up(home)
-            raise Refusal(f"no installation in {place.shown}; run 'tapgate init' first")
-        version = session.scalars(select(Schema.version)).first()
-        if version != SCHEMA_VERSION:
-            raise Refusal(
-                f"the data in {home if place.is_file else place.shown} have layout {version}, "
-                f"this Tapgate knows {SCHEMA_VERSION}; use the Tapgate that they belong to"
-            )
-        yield session
+    for needs_room in (False, True):
+        with _transaction(place, writing=writing or needs_room) as session:
+            version = _layout(session, home, place)
+            if version in FORMER_VERSIONS and not (writing or needs_room):
+                continue  # once more, in a transaction that may write
+            if version in FORMER_VERSIONS:
+                from tools.portal import layouts  # which works with what works with this
+
+                layouts.bring_up(session)
+            elif version != SCHEMA_VERSION:
+                raise Refusal(
+                    f"the data in {home if place.is_file else place.shown} have layout {version}, "
+                    f"this Tapgate knows {SCHEMA_VERSION}; use the Tapgate that they belong to"
+                )
+            yield session
+            return
+
+
+def _layout(session: Session, home: Path, place: _Place) -> int | None:
+    if not inspect(session.connection()).has_table(Schema.__tablename__):
+        if place.is_file:
+            raise homes.not_set_up(home)
+        raise Refusal(f"no installation in {place.shown}; run 'tapgate init' first")
+    return session.scalars(select(Schema.version)).first()
 
 
 class _Session(Session):

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import insert, select, update
 from sqlalchemy.orm import Session
 
-from tools.portal import database, groups, installation, operators, permissions, sheet
+from tools.portal import database, groups, holdings, installation, operators, permissions, sheet
 from tools.portal.schema import Base, Card, Charger, Group, Permission, Person
 from tools.portal.sheet import Sheet, Tell
 
@@ -162,6 +162,7 @@ def _write(session: Session, here: _Here, found: Sheet, tell: Tell) -> Imported:
     for table, rows in ((Permission, given), (Card, bound)):
         for chunk in in_chunks(rows):
             session.execute(insert(table), chunk)
+    holdings.begin(session, [(row["token"], row["person_id"]) for row in bound], now)
     for table, rows in ((Person, renamed), (Permission, regiven), (Card, relabelled)):
         if rows:
             session.execute(update(table), rows)

@@ -5,13 +5,15 @@ what it should be.
 """
 
 import json
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from tools.portal import installation, signing, topics
+from tools.portal import charging, installation, signing, topics
+from tools.portal.holdings import Holders, same
 from tools.portal.schema import Charger, Event, Installation, Publication, ReportedState
 
 Body = dict[str, Any]
@@ -22,6 +24,7 @@ NESTING_LIMIT = 8  # JSON objects and arrays within each other
 _WHOLE_LIMIT = 1 << 62
 TOO_LONG = f"an event of more than {EVENT_LIMIT_BYTES} bytes"
 _NAME_CHARACTERS = 32
+_AT_ONCE = 500  # numbers in one statement
 
 
 class Refused(NamedTuple):
@@ -45,17 +48,19 @@ def state(payload: bytes | None) -> Body:
 def remember(session: Session, said: Mapping[str, Body], now: int) -> list[tuple[Charger, Body]]:
     """Store the states, by the chargers' names, of those that are there. Returns these."""
     site = installation.current(session)
+    holders = Holders(session, site)
     here = []
     for charger in _named(session, said):
         body = said[charger.name]
         if body.get("online") is not True:
             continue  # a last will: it says nothing but that
+        kept = holders.masked(body, now)
         row = session.get(ReportedState, charger.id)
         if row is None:
             row = ReportedState(charger_id=charger.id)
             session.add(row)
-        if row.body != body:  # the very same as before was not said anew: it lay on the broker
-            row.seen_at, row.body = now, body
+        if row.body != kept:  # the very same as before was not said anew: it lay on the broker
+            row.seen_at, row.body = now, kept
         _compare(session, site, charger, body, now)
         here.append((charger, body))
     return here
@@ -64,13 +69,16 @@ def remember(session: Session, said: Mapping[str, Body], now: int) -> list[tuple
 def store(
     session: Session, said: Sequence[tuple[str, str, bytes]], now: int
 ) -> tuple[list[tuple[Charger, Event]], list[Refused]]:
-    """Store events: (charger's name, topic, payload) each, in order. One that is here already is
-    passed over. Returns the new ones, and what was refused."""
+    """Store events, and what follows from them for the accounts: (charger's name, topic, payload)
+    each, in order. One that is here already is passed over, but that a time may come which it
+    lacked. Returns the new ones, and what was refused."""
     site = installation.current(session)
     chargers = {each.name: each for each in _named(session, {name for name, _, _ in said})}
+    holders = Holders(session, site)
     new: list[tuple[Charger, Event]] = []
+    timed: list[Event] = []
     refused: list[Refused] = []
-    known: dict[tuple[int, int], Event] = {}
+    told: list[tuple[Charger, Event]] = []
     for name, topic, payload in said:
         charger = chargers.get(name)
         found = "no charger of that name" if charger is None else _event(charger, topic, payload)
@@ -78,22 +86,25 @@ def store(
             refused.append(Refused(name, str(found)))
             continue
         found.received_at = now
-        here = (
-            known.get((charger.id, found.n))
-            or session.scalars(
-                select(Event).where(Event.charger_id == charger.id, Event.n == found.n)
-            ).first()
-        )
-        known[charger.id, found.n] = here or found
-        if here is None:
+        found.session = charging.about(found)
+        found.body = holders.masked(found.body, now if found.t is None else found.t)
+        told.append((charger, found))
+    known = _here(session, (event for _, event in told))
+    for charger, found in told:
+        here = known.setdefault((charger.id, found.boot, found.n), found)
+        if here is found:
             session.add(found)
             new.append((charger, found))
             _applied(session, site, charger, found, now)
-        elif (here.boot, here.event, here.up, here.body) != (
-            found.boot, found.event, found.up, found.body,
-        ):  # fmt: skip
-            refused.append(Refused(name, "an event's number was used before for another event"))
+        elif not _is_same(here, found):
+            refused.append(
+                Refused(charger.name, "an event's number was used before for another event")
+            )
+        elif here.t is None and found.t is not None:
+            here.t, here.body = found.t, _without_bound(here.body)
+            timed.append(here)
     session.flush()
+    charging.take(session, holders, [*(event for _, event in new), *timed])
     return new, refused
 
 
@@ -157,7 +168,40 @@ def _event(charger: Charger, topic: str, payload: bytes) -> Event | str:
         return "an event whose n, boot, up or t is no whole number"
     if type(name) is not str or not 0 < len(name) <= _NAME_CHARACTERS or not name.isprintable():
         return "an event without a name"
+    if t is not None:
+        body = _without_bound(body)
     return Event(charger_id=charger.id, body=body, **fields)
+
+
+def _without_bound(body: Body) -> Body:
+    """A time makes the bound needless that stands for it while there is none."""
+    return {key: value for key, value in body.items() if key != charging.BOUND}
+
+
+def _here(session: Session, told: Iterable[Event]) -> dict[tuple[int, int, int], Event]:
+    """Those of them that are stored already, by charger, boot and n."""
+    wanted: dict[tuple[int, int], list[int]] = defaultdict(list)
+    for event in told:
+        wanted[event.charger_id, event.boot].append(event.n)
+    found: dict[tuple[int, int, int], Event] = {}
+    for (charger, boot), numbers in wanted.items():
+        for at in range(0, len(numbers), _AT_ONCE):
+            for event in session.scalars(
+                select(Event).where(
+                    Event.charger_id == charger,
+                    Event.boot == boot,
+                    Event.n.in_(numbers[at : at + _AT_ONCE]),
+                )
+            ):
+                found[charger, boot, event.n] = event
+    return found
+
+
+def _is_same(here: Event, found: Event) -> bool:
+    """The same event told again: its time may have come since, all else is as it was."""
+    return (here.event, here.up) == (found.event, found.up) and same(
+        _without_bound(here.body), _without_bound(found.body)
+    )
 
 
 def _can_be_stored(found: Body) -> bool:

@@ -1,8 +1,8 @@
-"""TIME on the command line: ISO 8601 in, UTC seconds inside, ISO 8601 with the offset out."""
+"""TIME and DATE on the command line: ISO 8601 in, UTC seconds inside, the offset with it out."""
 
 import os
 import re
-from datetime import UTC, datetime, time, timedelta, tzinfo
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from pathlib import Path
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -11,6 +11,8 @@ from tools.portal.refusal import WrongUsage
 _DATE_ALONE = re.compile(r"\d{4}-?\d{2}-?\d{2}|\d{4}-?W\d{2}-?\d")
 _END = int(datetime(9999, 1, 1, tzinfo=UTC).timestamp())
 _WEEK_ALONE = re.compile(r"\d{4}-?W\d{2}")
+_DAY = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
+_FIRST_YEAR, _LAST_YEAR = 1970, 9998
 
 
 def zone(name: str) -> tzinfo:
@@ -73,9 +75,40 @@ def parse(text: str, where: tzinfo, *, end: bool = False) -> int:
     return seconds
 
 
+def day(text: str) -> date:
+    """A day of the calendar, written like 2026-05-31."""
+    found = text.strip()
+    try:
+        if not _DAY.fullmatch(found):
+            raise ValueError
+        parsed = date.fromisoformat(found)
+    except ValueError:
+        raise WrongUsage(f"{text!r} is not a date; write it like 2026-05-31") from None
+    if not _FIRST_YEAR <= parsed.year <= _LAST_YEAR:
+        raise WrongUsage(
+            f"{text!r} is beyond the calendar: it begins in {_FIRST_YEAR} "
+            f"and ends with {_LAST_YEAR}"
+        )
+    return parsed
+
+
+def midnight(of: date, where: tzinfo) -> int:
+    """UTC seconds at which that local day begins. A midnight that the clock skips is the moment
+    at which it is put forward; of one that comes twice it is the first."""
+    return int(datetime.combine(of, time(), where).timestamp())
+
+
 def shown(seconds: int, where: tzinfo) -> str:
     """ISO 8601 in local time with its offset."""
     return datetime.fromtimestamp(seconds, where).isoformat()
+
+
+def shown_or_none(seconds: int | None, where: tzinfo) -> str | None:
+    """The same; None for no time, and for one that is beyond all calendars."""
+    try:
+        return None if seconds is None else shown(seconds, where)
+    except (ValueError, OverflowError, OSError):
+        return None
 
 
 def _local(moment: datetime, where: tzinfo, text: str) -> datetime:

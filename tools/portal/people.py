@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from tools.portal import groups, names, token
 from tools.portal.refusal import Refusal
-from tools.portal.schema import Card, Installation, Partner, Person
+from tools.portal.schema import Card, Installation, Partner, Person, RemovedPerson
 
 
 def add(session: Session, email: str, name: str | None, partner: Partner | None = None) -> Person:
@@ -47,22 +47,18 @@ def holder(session: Session, site: Installation, found: object) -> Person | None
 
 def of_token(session: Session, site: Installation, found: str) -> Person | None:
     """Who is meant by the token for which the app starts."""
-    last = session.scalar(select(func.max(Person.id)))
-    person = _by_token(bytes.fromhex(site.card_key), last or 0).get(found)
+    person = number_of_token(session, site, found)
     return session.get(Person, person) if person is not None else None
+
+
+def number_of_token(session: Session, site: Installation, found: str) -> int | None:
+    """The number of the person whose app starts with that token, also of one who was removed."""
+    last = (session.scalar(select(func.max(each.id))) or 0 for each in (Person, RemovedPerson))
+    return _by_token(bytes.fromhex(site.card_key), max(last)).get(found)
 
 
 def everyone(session: Session) -> list[Person]:
     return list(session.scalars(select(Person).order_by(Person.email_key)))
-
-
-def remove(session: Session, person: Person) -> int:
-    """Take a person away with their cards and permissions. Returns how many cards that were."""
-    cards, group = len(person.cards), person.group
-    session.delete(person)
-    session.flush()
-    groups.drop_own(session, group)
-    return cards
 
 
 @lru_cache(maxsize=1)

@@ -20,7 +20,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
+FORMER_VERSIONS = (2,)  # which can be brought up to it (see layouts.py)
 
 
 class Base(DeclarativeBase):
@@ -279,10 +280,14 @@ class ReportedState(Base):
 
 
 class Event(Base):
-    """One event as a charger sent it; `n` is the charger's own number for it."""
+    """One event as a charger sent it; `n` is the charger's own number for it. A new journal, on a
+    new or erased flash, counts starts and events from random numbers on."""
 
     __tablename__ = "event"
-    __table_args__ = (UniqueConstraint("charger_id", "n"),)
+    __table_args__ = (
+        UniqueConstraint("charger_id", "boot", "n"),
+        Index("ix_event_session", "charger_id", "session"),
+    )
     id: Mapped[int] = mapped_column(primary_key=True)
     charger_id: Mapped[int] = mapped_column(ForeignKey("charger.id"))
     n: Mapped[int] = mapped_column(BigInteger)
@@ -290,28 +295,88 @@ class Event(Base):
     t: Mapped[int | None] = mapped_column(BigInteger, index=True)
     up: Mapped[int] = mapped_column(BigInteger)
     event: Mapped[str] = mapped_column(String(32))
+    session: Mapped[int | None] = mapped_column(BigInteger)  # n of the session_started it is about
     body: Mapped[dict[str, Any]]
     received_at: Mapped[int] = mapped_column(BigInteger)
 
 
+class ChargerBoot(Base):
+    """What has been heard of one start of a charger: by it times are known (see timeline.py)."""
+
+    __tablename__ = "charger_boot"
+    charger_id: Mapped[int] = mapped_column(ForeignKey("charger.id"), primary_key=True)
+    boot: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    up: Mapped[int] = mapped_column(BigInteger)
+    first_up: Mapped[int | None] = mapped_column(BigInteger)
+    first_t: Mapped[int | None] = mapped_column(BigInteger)
+    last_up: Mapped[int | None] = mapped_column(BigInteger)
+    last_t: Mapped[int | None] = mapped_column(BigInteger)
+    not_before: Mapped[int | None] = mapped_column(BigInteger)
+    not_after: Mapped[int] = mapped_column(BigInteger)
+    began: Mapped[int] = mapped_column(BigInteger)  # worked out from these, and from its neighbours
+
+
+class Holding(Base):
+    """Whose a card was, from when until when: what comes in weeks later is theirs, whoever has it
+    by then. `person`: the number of somebody who is here, or was removed."""
+
+    __tablename__ = "holding"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    token: Mapped[str] = mapped_column(String(14), index=True)
+    person: Mapped[int] = mapped_column(index=True)
+    since: Mapped[int] = mapped_column(BigInteger)
+    until: Mapped[int | None] = mapped_column(BigInteger)  # None: theirs now
+    # As they stood on the card when it was taken away from somebody who is still here.
+    hint: Mapped[str | None] = mapped_column(String(4))
+    label: Mapped[str | None] = mapped_column(String(100))
+
+
+class RemovedPerson(Base):
+    """Somebody who was here: nothing of them is left but what accounting calls them. Where a token
+    of theirs stood, the pseudonym stands now."""
+
+    __tablename__ = "removed_person"
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)  # the person's
+    pseudonym: Mapped[str] = mapped_column(String(32), unique=True)
+    removed_at: Mapped[int] = mapped_column(BigInteger)
+
+
 class ChargingSession(Base):
-    """One vehicle's stay. What accounting needs outlives the person, under a pseudonym."""
+    """One vehicle's stay, worked out from the events about it (see charging.py)."""
 
     __tablename__ = "charging_session"
-    __table_args__ = (UniqueConstraint("charger_id", "start_n"), Index("ix_session_start", "start"))
+    __table_args__ = (
+        UniqueConstraint("charger_id", "start_n", "boot"),
+        Index("ix_charging_session_charger_start", "charger_id", "start"),
+        Index("ix_charging_session_start", "start"),
+        Index("ix_charging_session_start_boot", "charger_id", "start_boot"),
+        Index("ix_charging_session_end_boot", "charger_id", "end_boot"),
+    )
     id: Mapped[int] = mapped_column(primary_key=True)
     charger_id: Mapped[int] = mapped_column(ForeignKey("charger.id"))
     start_n: Mapped[int] = mapped_column(BigInteger)  # the session_started event's number
+    boot: Mapped[int] = mapped_column(BigInteger)  # its start, or of the first event known of it
     end_n: Mapped[int | None] = mapped_column(BigInteger)
-    person_id: Mapped[int | None] = mapped_column(ForeignKey("person.id", ondelete="SET NULL"))
-    card_id: Mapped[int | None] = mapped_column(ForeignKey("card.id", ondelete="SET NULL"))
-    pseudonym: Mapped[str | None] = mapped_column(String(32))
-    token: Mapped[str | None] = mapped_column(String(14))
-    role: Mapped[str | None] = mapped_column(String(7))
-    start: Mapped[int | None] = mapped_column(BigInteger)
-    end: Mapped[int | None] = mapped_column(BigInteger)
-    wh: Mapped[int | None] = mapped_column(BigInteger)
+    # As the charger has said it: its own counting, and the time where it knew one.
+    start_boot: Mapped[int | None] = mapped_column(BigInteger)
+    start_up: Mapped[int | None] = mapped_column(BigInteger)
+    start_t: Mapped[int | None] = mapped_column(BigInteger)
+    end_boot: Mapped[int | None] = mapped_column(BigInteger)
+    end_up: Mapped[int | None] = mapped_column(BigInteger)
+    end_t: Mapped[int | None] = mapped_column(BigInteger)
+    token: Mapped[str | None] = mapped_column(String(32))  # or the pseudonym of whose it was
+    role: Mapped[str | None] = mapped_column(String(32))
+    by: Mapped[str | None] = mapped_column(String(32))
+    wh: Mapped[int] = mapped_column(BigInteger)
     reason: Mapped[str | None] = mapped_column(String(32))
+    received_at: Mapped[int] = mapped_column(BigInteger)  # the first of its events
+    # As it is told: UTC seconds, and whose it was.
+    start: Mapped[int] = mapped_column(BigInteger)
+    end: Mapped[int | None] = mapped_column(BigInteger)
+    estimated: Mapped[bool]
+    # The number of somebody who is here, or was removed.
+    person: Mapped[int | None] = mapped_column(index=True)
+    holding_id: Mapped[int | None] = mapped_column(ForeignKey("holding.id"))
 
 
 class Command(Base):

@@ -19,6 +19,7 @@ from tools.portal.schema import Charger, Event, Installation, Publication, Repor
 _REJECT = ("topic", "why", "detail")
 _REJECTS = 5
 _SIGNED_WITHIN_S = 60
+_NUMBER_MOST = 1 << 53  # what every reader of JSON can take
 
 
 def status(site_home: Path, charger: str | None) -> tuple[list[Body], str | None]:
@@ -109,6 +110,8 @@ def _row(session: Session, site: Installation, wanted: Wanted, online: bool | No
         "vehicle": _kind(body, "vehicle", bool),
         "reader": _kind(body, "reader", str),
         "faults": _faults(body),
+        "journal": _journal(body),
+        "events_lost": _number(body, "events_lost"),
     }
 
 
@@ -179,6 +182,25 @@ def _light(body: Body) -> Body | None:
 def _faults(body: Body) -> list[str] | None:
     faults = _kind(body, "faults", list)
     return faults and [each for each in faults if isinstance(each, str) and each.isprintable()]
+
+
+def _journal(body: Body) -> Body | None:
+    """Of what has been recorded there and not been acknowledged; None of an older firmware."""
+    journal = _kind(body, "journal", dict)
+    if journal is None:
+        return None
+    return {
+        "pending": _number(journal, "pending"),
+        "full": _number(journal, "full", 100),
+        "lost_routine": _number(journal, "lost_routine"),
+        "lost_sessions": _number(journal, "lost_sessions"),
+        "stored": _kind(journal, "stored", bool),
+    }
+
+
+def _number(body: Body, key: str, most: int = _NUMBER_MOST) -> int | None:
+    found = _kind(body, key, int)
+    return None if found is None or not 0 <= found <= most else found
 
 
 def _kind(body: Body, key: str, kind: type) -> Any:

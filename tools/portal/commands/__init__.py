@@ -16,6 +16,7 @@ from tools.portal.commands import (
     person,
     publish,
     remote,
+    report,
     schedule,
     serve,
     settings,
@@ -43,6 +44,7 @@ def application() -> typer.Typer:
         check,
         remote,
         status,
+        report,
         simulate,
     ):
         subject.register(app)

@@ -151,7 +151,7 @@ def remove(call: Call, which: Which, reading: As = None) -> None:
     with database.changing(call.home) as session:
         card = cards.find(session, installation.current(session), typed(which), reading)
         answer = _answer(card)
-        session.delete(card)
+        cards.remove(session, card)
     call.out.done(
         answer,
         f"the card …{answer['hint']} of {answer['person']} is removed",

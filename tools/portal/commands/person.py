@@ -130,14 +130,19 @@ def set_(
 
 
 def remove(call: Call, email: Email) -> None:
-    """Take a person away, with their cards and permissions."""
-    from tools.portal import database, people, permissions
+    """Take a person away, with their cards and permissions.
+
+    Their sessions stay for the accounts, under a pseudonym.
+    """
+    from tools.portal import database, people, permissions, removal
 
     with database.changing(call.home) as session:
         person = people.find(session, email)
         permissions.require_an_owner_without(session, person)
         address = person.email
-        cards = people.remove(session, person)
+        cards = removal.remove(session, person)
+    if not database.wipe(call.home):
+        call.out.note(removal.NOT_WIPED)
     call.out.done(
         {"person": address, "cards": cards},
         f"{address} is gone, with {count(cards, 'card')}",

@@ -5,12 +5,13 @@ from typing import Annotated, Any
 import typer
 
 from tools.portal.commands.calling import Call, command
-from tools.portal.output import count, in_short
+from tools.portal.output import console, count, in_short
 
 # The light's colours (DESIGN section 4): a terminal has them by the same names.
 _COLOURS = ("green", "yellow", "blue", "red", "white", "magenta")
 
-_KEYS = ("charger", "n", "boot", "time", "event")
+# From here on a charger's journal is worth a remark: it has long been without a connection.
+_MUCH_PERCENT = 75
 
 
 def register(app: typer.Typer) -> None:
@@ -94,6 +95,35 @@ def _remarks(row: dict[str, Any]) -> list[str]:
             f"{row['charger']} has refused messages: {since}the last one that it told of "
             f"on {last['topic']} ({in_short(last['time'])}): {why}"
         )
+    found += _journal_remarks(row)
+    if "meter" in (row["faults"] or ()):
+        found.append(
+            f"{row['charger']}: its meter stands still while a vehicle draws; what it draws now "
+            "may not be counted"
+        )
+    return found
+
+
+def _journal_remarks(row: dict[str, Any]) -> list[str]:
+    """What is recorded there and has not come here."""
+    journal, its = row["journal"] or {}, f"{row['charger']}: its journal"
+    found = []
+    full, pending = journal.get("full"), journal.get("pending")
+    if full is not None and full >= _MUCH_PERCENT:
+        waits = "" if pending is None else f"; {count(pending, 'event')} still to be sent"
+        found.append(f"{its} is {full}% full{waits}")
+    if journal.get("stored") is False:
+        found.append(f"{its} cannot be written: what is not sent is lost when its supply fails")
+    sessions, others = journal.get("lost_sessions"), journal.get("lost_routine")
+    if sessions:
+        found.append(
+            f"{its} was full and lost {count(sessions, 'record')} of sessions: what these charged "
+            "may be in no report"
+        )
+    if others:
+        found.append(f"{its} was full and lost {count(others, 'event')} beside those of sessions")
+    if row["journal"] is None and row["events_lost"]:  # an older firmware
+        found.append(f"{row['charger']} has lost {count(row['events_lost'], 'event')}")
     return found
 
 
@@ -113,28 +143,29 @@ def events(
         ),
     ] = None,
 ) -> None:
-    """What chargers have reported while 'tapgate serve' ran, in the order in which it came in."""
-    from tools.portal import recorded
-    from tools.portal.intake import shown
+    """What chargers have reported while 'tapgate serve' ran, in the order in which it came in.
 
-    rows = recorded.events(call.home, charger, since)
+    Times are the installation's. An event of a charger whose clock was not set has an estimated
+    time, and null as its time in JSON. A card is shown as whose it is today.
+    """
+    from tools.portal import in_words, recorded
+    from tools.portal.event_words import what, when
+    from tools.portal.intake import shown
+    from tools.portal.listing import Column, Listing
+
+    found = recorded.events(call.home, charger, since)
     if call.out.as_json:
-        call.out.value(rows)
+        call.out.value(found.rows)
         return
-    call.out.table(
-        ["time", "charger", "event", "what"],
-        (
-            (
-                row["time"] and in_short(row["time"]),
-                row["charger"],
-                row["event"],
-                ", ".join(
-                    f"{shown(key, 32)} {shown(value)}"
-                    for key, value in row.items()
-                    if key not in _KEYS and value is not None
-                ),
-            )
-            for row in rows
-        ),
-        nothing="no events here; 'tapgate serve' takes them in",
-    )
+    if not found.rows:
+        call.out.line("no events here; 'tapgate serve' takes them in")
+        return
+    screen = console()
+    rows = [
+        [when(row), row["charger"], shown(row["event"]).replace("_", " "), what(row, found.zone)]
+        for row in found.rows
+    ]
+    columns = [*map(Column, (" time", "charger", "event")), Column("what", folds=True, below=True)]
+    Listing(columns, rows, screen.width if screen.is_terminal else None).print(screen)
+    if any(row.get("estimated") for row in found.rows):
+        call.out.line(f"\n~ {in_words.ESTIMATED}")
