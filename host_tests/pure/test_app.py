@@ -181,7 +181,7 @@ def test_a_restart_waits_for_acknowledgements_and_stores_what_the_session_has_ta
     assert "reset" not in bench.done
     bench.app.journal.pending = 0
     bench.housekeeping()
-    assert bench.done[-7:] == ["contactor opens", "reading", *["flush"] * 4, "reset"]
+    assert bench.done[-7:] == ["contactor opens", "reading"] + ["flush"] * 4 + ["reset"]
 
 
 def test_a_restart_waits_no_longer_than_five_seconds():

@@ -141,3 +141,9 @@ def test_status_says_what_the_page_promises(charger):
     assert [charger.status()[name] for name in ("vehicle", "asks", "pilot")] == [True, False, "B"]
     charger.do("unplug")
     assert charger.status()["vehicle"] is False
+
+
+def test_plugging_and_unplugging_are_answered_with_their_time(charger):
+    before = charger.status()["t_ms"]
+    plugged, unplugged = (charger.do(what)["t_ms"] for what in ("plug", "unplug"))
+    assert before <= plugged < unplugged <= charger.status()["t_ms"]

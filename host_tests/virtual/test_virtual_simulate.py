@@ -64,6 +64,11 @@ def test_a_missing_program_or_path_is_one_line(refused, tmp_path):
     assert refused(main=tmp_path / "p.py", path=tmp_path / "no").endswith("no: no directory")
 
 
+def test_a_first_command_that_is_refused_is_one_line(refused, tmp_path):
+    why = refused(flash=tmp_path / "f", first=['{"do": "plug", "far": true}'])
+    assert why == "first: unknown: far"
+
+
 def test_a_missing_micropython_is_one_line(refused, tmp_path, monkeypatch):
     monkeypatch.setenv("MICROPYTHON", "no-such-interpreter")
     assert refused(flash=tmp_path / "f") == "MICROPYTHON=no-such-interpreter: no such program"
@@ -73,6 +78,15 @@ def test_an_interpreter_that_is_no_micropython_is_one_line(refused, tmp_path, mo
     monkeypatch.setenv("MICROPYTHON", "/bin/false")
     why = refused(stdin=False, flash=tmp_path / "f")
     assert why == "/bin/false cannot run the board, status 1"
+
+
+def test_the_first_commands_are_carried_out_before_the_board_starts(start):
+    charger = start(
+        "from machine import Pin\nprint('contact', Pin(32, Pin.IN, Pin.PULL_UP)())\n",
+        first=[{"do": "link", "up": False}, {"do": "plug", "bounce": False}],
+    )
+    charger.wait_for_output("contact 0", 5)
+    assert charger.status()["link"] is False
 
 
 def test_two_simulators_on_one_flash_are_one_too_many(start, refused, tmp_path):

@@ -15,7 +15,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -130,11 +130,13 @@ class VirtualCharger(ControlClient):
         path: str | os.PathLike[str] | None = None,
         serial: bool = False,
         heap: int | None = None,
+        first: Sequence[dict[str, Any]] = (),
         until: str = "ready",
         timeout_s: float = START_S,
         environment: dict[str, str] | None = None,
     ) -> VirtualCharger:
-        """Start one and wait until it says `until` ("ready", "stopped" or "either")."""
+        """Start one and wait until it says `until` ("ready", "stopped" or "either"). `first`:
+        commands, as {"do": …}, carried out before the supply is switched on."""
         command = [sys.executable, "-m", "tools.virtual", "--stdin"]
         for name, value in (
             ("config", config), ("flash", flash), ("main", main), ("path", path), ("heap", heap)
@@ -143,6 +145,8 @@ class VirtualCharger(ControlClient):
                 command += [f"--{name}", str(value)]
         if serial:
             command.append("--serial")
+        for each in first:
+            command += ["--first", json.dumps(each)]
         process = subprocess.Popen(
             command,
             stdin=subprocess.PIPE,

@@ -81,18 +81,22 @@ class Control:
 
     # commands
 
-    async def _plug(self, given: _Arguments) -> None:
+    async def _plug(self, given: _Arguments) -> dict[str, Any]:
         asks = given.flag("draw", True)
         bounce = given.flag("bounce", True)
         given.done()
         with self._world.lock:
+            t_ms = self._world.schedule.t_ms()
             self._world.vehicle.plug(asks, bounce)
+        return {"t_ms": t_ms}
 
-    async def _unplug(self, given: _Arguments) -> None:
+    async def _unplug(self, given: _Arguments) -> dict[str, Any]:
         bounce = given.flag("bounce", True)
         given.done()
         with self._world.lock:
+            t_ms = self._world.schedule.t_ms()
             self._world.vehicle.unplug(bounce)
+        return {"t_ms": t_ms}
 
     async def _draw(self, given: _Arguments) -> None:
         on = given.flag("on")

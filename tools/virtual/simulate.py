@@ -8,7 +8,7 @@ import os
 import signal
 import sys
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 from tools import mpy, romfs
@@ -48,16 +48,20 @@ def run(
     path: str | os.PathLike[str] | None = None,
     heap: int | None = None,
     stdin: bool = False,
+    first: Sequence[str] = (),
 ) -> int:
     """Run until told to end; returns the exit status.
 
     config: the board's config.json; without it the one that lies in the flash, or the default
     pins. flash: directory or .img file; without it one that is thrown away at the end. control: the
     port on 127.0.0.1, 0 for any. main, path: another program and the first folder of its import
-    path. heap: KB free for the program, on this 64-bit MicroPython. stdin: end when it ends.
+    path. heap: KB free for the program, on this 64-bit MicroPython. stdin: end when it ends. first:
+    commands of the control port, carried out before the supply is switched on.
     """
     try:
-        return asyncio.run(_simulate(config, flash, control, serial, main, path, heap, stdin))
+        return asyncio.run(
+            _simulate(config, flash, control, serial, main, path, heap, stdin, first)
+        )
     except _ERRORS as error:
         print(f"tapgate simulate: {error}", file=sys.stderr)
         return 1
@@ -74,6 +78,7 @@ async def _simulate(
     path: str | os.PathLike[str] | None,
     heap: int | None,
     stdin: bool,
+    first: Sequence[str],
 ) -> int:
     sys.setswitchinterval(_SWITCH_S)
     loop = asyncio.get_running_loop()
@@ -129,6 +134,10 @@ async def _simulate(
             _end_with_stdin(loop, over)
         stack.callback(power.switch_off)
         await stack.enter_async_context(_time_passes(world, loop))
+        for command in first:
+            answer = await control.answer(command.encode())
+            if not answer["ok"]:
+                raise SimulateError(f"first: {answer['error']}")
         power.switch_on()
         await over.wait()
     if failures:
