@@ -11,16 +11,18 @@ UMQTT := micropython-umqtt-simple==1.3.4
 UMQTT_SHA256 := b6a2520239e3992c63a7de9370ee9b3d9d27819a90359c521f1c0f7ccab8d12f
 STUBS := micropython-esp32-stubs==1.29.0.post1
 
-.PHONY: help setup run test fleet lint clean
+.PHONY: help setup run test fleet sessions papers lint clean
 .DEFAULT_GOAL := help
 
 help:
-	@echo "make run     a broker, the portal and one virtual charger; type 'help' there"
-	@echo "make test    every test"
-	@echo "make fleet   20 chargers, 200 changes, faults in between: about five minutes"
-	@echo "make lint    ruff and pyright"
-	@echo "make setup   what the others need, into $(VENV)"
-	@echo "make clean   back to a fresh clone"
+	@echo "make run       a broker, the portal and one virtual charger; type 'help' there"
+	@echo "make test      every test"
+	@echo "make fleet     20 chargers, 200 changes, faults in between: about five minutes"
+	@echo "make sessions  1,000 sessions without a link, with power cuts and kills"
+	@echo "make papers    what is generated in docs/, after a change to pins or light"
+	@echo "make lint      ruff and pyright"
+	@echo "make setup     what the others need, into $(VENV)"
+	@echo "make clean     back to a fresh clone"
 
 setup: $(READY)
 
@@ -45,6 +47,12 @@ test: setup
 
 fleet: setup
 	@TAPGATE_FLEET=20x200 $(BIN)/pytest host_tests/end_to_end/test_a_fleet.py
+
+sessions: setup
+	@TAPGATE_SESSIONS=1000 $(BIN)/pytest host_tests/end_to_end/test_every_session_counted.py
+
+papers: setup
+	@$(BIN)/python -m tools.papers
 
 lint: setup
 	$(BIN)/ruff check .
