@@ -11,7 +11,7 @@ UMQTT := micropython-umqtt-simple==1.3.4
 UMQTT_SHA256 := b6a2520239e3992c63a7de9370ee9b3d9d27819a90359c521f1c0f7ccab8d12f
 STUBS := micropython-esp32-stubs==1.29.0.post1
 
-.PHONY: help setup run test fleet sessions papers lint clean
+.PHONY: help setup run test fleet sessions fuzz papers lint clean
 .DEFAULT_GOAL := help
 
 help:
@@ -19,6 +19,7 @@ help:
 	@echo "make test      every test"
 	@echo "make fleet     20 chargers, 200 changes, faults in between: about five minutes"
 	@echo "make sessions  1,000 sessions without a link, with power cuts and kills"
+	@echo "make fuzz      110,000 inputs for what reads messages, files and cards: ten minutes"
 	@echo "make papers    what is generated in docs/, after a change to pins or light"
 	@echo "make lint      ruff and pyright"
 	@echo "make setup     what the others need, into $(VENV)"
@@ -50,6 +51,9 @@ fleet: setup
 
 sessions: setup
 	@TAPGATE_SESSIONS=1000 $(BIN)/pytest host_tests/end_to_end/test_every_session_counted.py
+
+fuzz: setup
+	@TAPGATE_FUZZ=14 $(BIN)/pytest -n 2 --dist loadfile host_tests/fuzz
 
 papers: setup
 	@$(BIN)/python -m tools.papers

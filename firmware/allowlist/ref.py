@@ -7,6 +7,7 @@ from micropython import const
 from firmware.allowlist.errors import ListError
 
 _DIGEST_DIGITS = const(32)
+_CARDS_MOST = const(0xFFFF_FFFF)  # what an index can say
 
 # version: grows with each ref · index: its name, 32 hex digits · cards: how many
 # max_age_s: seconds, 0 = for ever · t: when it was issued, seconds since 1970
@@ -18,7 +19,7 @@ def check(body: dict) -> Applied:
     return Applied(
         _whole(body, "v"),
         _digest(body.get("index")),
-        _whole(body, "cards"),
+        _cards(_whole(body, "cards")),
         _whole(body, "max_age_s"),
         _whole(body, "t"),
     )
@@ -28,6 +29,12 @@ def _whole(body, name):
     found = body.get(name)
     if type(found) is not int or found < 0:  # a bool is no number here
         raise ListError(f"ref's {name}: found {found!r}, expected a whole number")
+    return found
+
+
+def _cards(found):
+    if found > _CARDS_MOST:
+        raise ListError(f"ref's cards: found {found}, expected at most {_CARDS_MOST}")
     return found
 
 

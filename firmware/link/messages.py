@@ -19,7 +19,7 @@ _INTEGER_LIMIT = const(0x3FFF_FFFF_FFFF)  # 2 million years in seconds; far insi
 _SIGNATURE_BYTES = const(64)
 _LEAST_BYTES = const(67)  # signature, space, {}
 _FILE_BYTES = const(256)
-_NAMES_LIMIT = const(8)
+_KINDS = const(("settings", "allowlist", "command", "verdict"))
 
 
 class MessageError(ValueError):
@@ -174,9 +174,9 @@ def _whole(content: dict, name: str, least: int) -> None:
 
 
 def _checked(last) -> dict:
-    if not isinstance(last, dict) or len(last) > _NAMES_LIMIT:
+    if not isinstance(last, dict):
         raise ValueError("versions")
     for name, version in last.items():
-        if not isinstance(name, str) or type(version) is not int or version < 0:
+        if name not in _KINDS or type(version) is not int or version < 0:
             raise ValueError("versions")
     return last

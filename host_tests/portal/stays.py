@@ -49,7 +49,7 @@ FROM_THE_APP = stay(token=APP, hint=None, label=None, by="remote", charger="gate
 OPEN = stay(**NOBODY, token=None, by="open", charger="yard", wh=20_000)
 UNKNOWN = stay(**NOBODY, token=LOST, reason="power_loss", estimated=True, wh=500)
 GONE = "removed-0a1b2c3d4e5f"
-REMOVED = stay(person=GONE, name=None, token=None, hint=None, label=None, wh=3)
+REMOVED = stay(person=GONE, name=None, token=GONE, hint=None, label=None, wh=3)
 HOW_IT_ENDED_UNKNOWN = stay(end=None, reason=None, wh=50)
 RUNNING = stay(end=None, reason=None, running=True, wh=4_000, start=at(2026, 5, 31, 23))
 EVERY_KIND = [

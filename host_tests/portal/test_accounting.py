@@ -26,6 +26,7 @@ from host_tests.portal.books import (
 from host_tests.portal.conftest import Tapgate
 from host_tests.portal.lives import lives
 from host_tests.portal.served import Served, ServeProcess, until
+from tools.portal import people, timeline
 
 BO = "bo@example.org"
 
@@ -116,6 +117,14 @@ def test_a_session_without_an_end_runs_with_what_the_state_says(books):
     assert (books.stay().running, books.stay().wh) == (False, 500)
 
 
+@pytest.mark.parametrize("wh", [None, "9", -1, 100])
+def test_of_a_session_that_runs_the_most_that_was_heard_counts(books, wh):
+    books.take(started(1, NOON), resumed(2, 1, NOON + 60, 300, boot=6))
+    books.at += 60
+    books.state({"session": {"n": 1, "wh": wh}})
+    assert (books.stay().running, books.stay().wh) == (True, 300)
+
+
 def test_a_session_is_over_when_the_next_one_has_begun(books):
     books.take(started(5, NOON + 900))
     books.take(started(1, NOON), resumed(3, 1, NOON + 300, 120))
@@ -136,6 +145,7 @@ def test_a_session_is_over_when_the_next_one_has_begun(books):
         ({"session": None}, True),
         ({"session": {"n": True}, "journal": {"pending": False}}, True),
         ({"session": [], "journal": []}, True),
+        ({"session": {"n": None}, "journal": {"pending": 0}}, True),  # one, but not which
     ],
 )
 def test_a_session_is_over_when_its_charger_says_so(books, state, running):
@@ -173,7 +183,101 @@ def test_a_beginning_that_comes_late_moves_what_hangs_on_it(books):
     assert [each.start for each in books.stays()] == [NOON - 600, NOON]
 
 
+def test_the_real_end_counts_where_a_power_cuts_was_told_too(books):
+    """The flash could not be written: after the cut the charger took the session for running."""
+    told = [
+        started(1, NOON),
+        ended(2, 1, NOON + 600, 900),
+        ended(70, 1, NOON + 300, 700, boot=6, up=3, reason="power_loss", last_boot=5, last_up=300),
+    ]
+    for order in itertools.permutations(told):
+        books.forget()
+        for each in order:
+            books.take(each)
+        stay = books.stay()
+        assert (stay.end, stay.wh, stay.reason) == (NOON + 600, 900, "unplugged")
+
+
+def test_a_session_that_was_resumed_after_its_end_was_told_goes_on(books):
+    """The same, but that it was told as ended and was still there at the start after that."""
+    cut = {"reason": "power_loss", "end": NOON + 300, "last_boot": 5, "last_up": 300}
+    told = [
+        started(1, NOON),
+        ended(70, 1, NOON + 400, 700, boot=6, up=3, **cut),
+        resumed(900, 1, NOON + 500, 700, boot=7, up=3),
+    ]
+    last = ended(901, 1, NOON + 900, 1_500, boot=7, up=403)
+    for order in itertools.permutations(told):
+        books.forget()
+        books.take(*order)
+        assert (books.stay().running, books.stay().end) == (True, None)
+        books.take(last)
+        stay = books.stay()
+        assert (stay.running, stay.end, stay.wh) == (False, NOON + 900, 1_500)
+        assert stay.reason == "unplugged"
+    books.forget()
+    books.take(told[0], told[1], last)  # a session_resumed is routine, and may be missing
+    assert (books.stay().end, books.stay().wh) == (NOON + 900, 1_500)
+    books.forget()
+    again = {**cut, "end": NOON + 450, "last_boot": 7, "last_up": 50}
+    books.take(told[0], told[1], ended(950, 1, NOON + 800, 1_200, boot=8, up=3, **again))
+    assert (books.stay().end, books.stay().wh) == (NOON + 450, 1_200)
+
+
+def test_an_end_before_a_resumption_is_all_that_may_be_known_of_a_session(books):
+    cut = ended(70, 1, None, 700, boot=6, up=3, reason="power_loss", last_boot=5, last_up=300)
+    for order in itertools.permutations([cut, resumed(900, 1, None, 800, boot=7, up=3)]):
+        books.forget()
+        assert books.take(*order) == []
+        assert (books.stay().wh, books.stay().estimated) == (800, True)
+    books.take(started(1, NOON), ended(901, 1, NOON + 900, 1_500, boot=7, up=403))
+    assert (books.stay().start, books.stay().end, books.stay().wh) == (NOON, NOON + 900, 1_500)
+
+
+def test_the_same_number_in_two_journals_is_two_sessions_also_without_their_beginnings(books):
+    far = 5 + timeline.NEW_JOURNAL
+    books.take(ended(9, 4, NOON + 600, 250), ended(9, 4, NOON + 9_600, 70, boot=far))
+    assert [each.wh for each in books.stays()] == [250, 70]
+    books.take(started(4, NOON + 9_000, boot=far))
+    assert [(each.start, each.wh) for each in books.stays()] == [
+        (NOON + 600, 250), (NOON + 9_000, 70),
+    ]  # fmt: skip
+
+
 # --- time ---
+
+
+def test_a_time_that_turns_out_as_estimated_is_estimated_no_longer(books):
+    told = [
+        event("booted", 1, NOON, boot=5, up=50),
+        started(10, None, boot=6, up=100),
+        ended(11, 10, None, boot=6, up=200),
+        event("booted", 12, NOON + 300, boot=6, up=300),
+    ]
+    for each in told:
+        books.take(each)
+    one_by_one = books.stay()
+    books.forget()
+    books.take(*told)
+    assert books.stay() == one_by_one
+    assert (one_by_one.start, one_by_one.estimated) == (NOON + 100, False)
+
+
+def test_what_moves_a_session_moves_the_next_though_another_journals_stand_between(books):
+    """Numbers of two journals that happen to be near each other."""
+    far = 5 + timeline.NEW_JOURNAL
+    other = [started(4, NOON, boot=far), ended(5, 4, NOON + 9, boot=far)]
+    late = [started(1, NOON - 900, up=1), started(3, NOON - 800, up=101)]
+    late_end = ended(2, 1, NOON - 100, up=60)
+    after = [started(2_000, NOON - 700, up=201), ended(2_001, 2_000, NOON - 500, up=401)]
+    books.take(*late, *other, *after)
+    books.take(late_end, {**other[0], "n": 6}, ended(7, 6, NOON + 20, boot=far))
+    moved = books.stays()
+    books.forget()
+    books.take(*late, *other, *after, late_end, {**other[0], "n": 6})
+    books.take(ended(7, 6, NOON + 20, boot=far))
+    assert books.stays() == moved
+    assert [each.start for each in moved if each.charger == "garage"].count(NOON - 100) == 2
 
 
 def test_times_are_worked_out_when_the_clock_is_set(books):
@@ -254,6 +358,13 @@ def test_a_time_that_comes_later_may_make_it_somebody_elses(books, site, anna, b
 def test_a_start_from_the_app_is_the_persons(books, anna, home):
     books.take(started(1, NOON, app_token(home, anna), by="remote"))
     assert (books.stay().person, books.stay().by, books.stay().hint) == (anna, "remote", None)
+
+
+def test_many_unknown_cards_cost_one_look_at_the_people(books, site, anna, home, monkeypatch):
+    asked, look = [], people.numbers_by_token
+    monkeypatch.setattr(people, "numbers_by_token", lambda *a: asked.append(1) or look(*a))
+    books.take(*(started(n, NOON + n, f"{n:014x}") for n in range(1, 40)))
+    assert len(asked) == 1 and len(books.stays()) == 39
 
 
 def test_nobodys_sessions_are_told_too(books):

@@ -359,7 +359,7 @@ def test_a_removed_person_stays_under_a_pseudonym_there_too(there, accounts, hom
     books.take(ended(2, 1, books.at + 60, 250, up=60, token=token))
     [stay] = books.stays()
     assert stay.person and stay.person.startswith("removed-")
-    assert (stay.name, stay.token, stay.wh) == (None, None, 250)
+    assert (stay.name, stay.token, stay.wh) == (None, stay.person, 250)
     assert token not in there("events", "--json").out
 
 

@@ -91,7 +91,7 @@ def test_json_is_the_same_whichever_way_it_is_asked_for(site: Tapgate, told: Tel
     [
         ("person", ["anna@example.org", GONE, None]),
         ("charger", ["garage", "gate", "yard"]),
-        ("card", [BLUE, PLAIN, APP, LOST, None]),
+        ("card", [BLUE, PLAIN, APP, GONE, LOST, None]),
     ],
 )
 def test_sums_are_by_person_charger_or_card(site: Tapgate, told: Tell, by, keys):
@@ -311,6 +311,10 @@ def test_of_somebody_who_was_removed_no_card_is_told(site: Tapgate, told: Tell):
     told(REMOVED, OPEN)
     first, second = (line for line in site(*MAY).out.splitlines() if line.startswith("2026-05-04"))
     assert f"{GONE}  –" in first and "no card" in second
+    by_card = site(*MAY, "--by", "card").out.splitlines()
+    [gone] = [line.split() for line in by_card if GONE in line]
+    [without] = [line.split() for line in by_card if "without a card" in line]
+    assert gone == ["–", GONE, "1", "0.003"] and without[-2:] == ["1", "20.000"]
 
 
 def test_nothing_that_a_charger_says_moves_a_terminals_cursor(site: Tapgate, told: Tell):
@@ -391,6 +395,7 @@ def test_a_file_of_json_is_the_json(site: Tapgate, told: Tell, tmp_path):
 
 
 def test_what_is_no_file_is_not_replaced(site: Tapgate, told: Tell, tmp_path):
+    told(stay(), RUNNING)
     for where in (tmp_path, tmp_path / "no" / "may.csv"):
         answer = site(*MAY, "--out", str(where))
         assert answer.status == 1 and answer.err.count("\n") == 1

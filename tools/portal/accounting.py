@@ -12,11 +12,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import and_, select, tuple_
+from sqlalchemy import select, tuple_
 from sqlalchemy.orm import Session, aliased
 
-from tools.portal.charging import whole
-from tools.portal.holdings import is_pseudonym
+from tools.portal import holdings
 from tools.portal.schema import (
     Card,
     Charger,
@@ -26,6 +25,7 @@ from tools.portal.schema import (
     RemovedPerson,
     ReportedState,
 )
+from tools.portal.told import whole
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Stay:
     charger: str
     person: str | None  # e-mail address, or the pseudonym of somebody who was removed
     name: str | None
-    token: str | None
+    token: str | None  # or that pseudonym
     hint: str | None
     label: str | None
     start: int | None
@@ -44,7 +44,7 @@ class Stay:
     reason: str | None
     by: str | None
     estimated: bool  # start or end are no exact times
-    running: bool  # no end has come yet; `wh` is what the last state said, or 0
+    running: bool  # no end has come yet; `wh` is the most that was heard of
 
 
 def stays(session: Session, since: int, until: int) -> list[Stay]:
@@ -57,16 +57,14 @@ def stays(session: Session, since: int, until: int) -> list[Stay]:
             Person.email,
             Person.name,
             RemovedPerson.pseudonym,
-            Card.hint,
-            Card.label,
-            Holding.hint,
-            Holding.label,
+            holdings.HINT,
+            holdings.LABEL,
         )
         .join(Charger, Charger.id == row.charger_id)
         .outerjoin(Person, Person.id == row.person)
         .outerjoin(RemovedPerson, RemovedPerson.id == row.person)
         .outerjoin(Holding, Holding.id == row.holding_id)
-        .outerjoin(Card, and_(Card.token == Holding.token, Holding.until.is_(None)))
+        .outerjoin(Card, holdings.ITS_CARD)
         .where(row.start >= since, row.start < until)
         .order_by(row.start, Charger.name, row.start_n, row.boot)
     ).all()
@@ -78,23 +76,20 @@ def stays(session: Session, since: int, until: int) -> list[Stay]:
         )
     }
     result = []
-    for each, charger, email, name, pseudonym, hint, label, former_hint, former_label in found:
-        state = states.get(each.charger_id) if each.end_n is None else None
+    for each, charger, email, name, pseudonym, hint, label in found:
+        state = states.get(each.charger_id)
         running = each.end_n is None and _runs(session, each, state)
-        wh = each.wh
-        if running and (said := _session(state).get("wh")) is not None and _is_of(each, state):
-            wh = whole(said) or 0
         result.append(
             Stay(
                 charger=charger,
                 person=pseudonym or email,
                 name=name,
-                token=None if is_pseudonym(each.token) else each.token,
-                hint=hint or former_hint,
-                label=label or former_label,
+                token=each.token,
+                hint=hint,
+                label=label,
                 start=each.start,
                 end=each.end,
-                wh=wh,
+                wh=max(each.wh, _drawn(each, state)) if running else each.wh,
                 reason=each.reason,
                 by=each.by,
                 estimated=each.estimated,
@@ -117,11 +112,14 @@ def _runs(session: Session, row: ChargingSession, state: ReportedState | None) -
     )
     if session.scalar(later) is not None:
         return False
-    if state is None or state.seen_at <= row.received_at or _is_of(row, state):
+    if state is None or state.seen_at <= row.received_at or "session" not in state.body:
+        return True
+    shown = state.body["session"]
+    if shown is not None and _number(state) in (None, row.start_n):
         return True
     journal = state.body.get("journal")
     pending = journal.get("pending") if isinstance(journal, dict) else None
-    return not (type(pending) is int and pending == 0 and "session" in state.body)
+    return not (type(pending) is int and pending == 0)
 
 
 # A state is signed by nobody: it may say what runs and how much, but no more.
@@ -132,5 +130,10 @@ def _session(state: ReportedState | None) -> Mapping[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def _is_of(row: ChargingSession, state: ReportedState | None) -> bool:
-    return whole(_session(state).get("n")) == row.start_n
+def _drawn(row: ChargingSession, state: ReportedState | None) -> int:
+    return whole(_session(state).get("wh")) or 0 if _number(state) == row.start_n else 0
+
+
+def _number(state: ReportedState | None) -> int | None:
+    """Of the session that runs; None also where the charger has not counted it yet."""
+    return whole(_session(state).get("n"))

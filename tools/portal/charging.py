@@ -1,9 +1,9 @@
 """Charging sessions, worked out from what chargers have told of them, in whatever order it came.
 
-A session is known by the number of its session_started. All that is stored of it follows from the
-events about it, from what is known of the charger's time (timeline.py) and from whose its token was
-(holdings.py); so the same events make the same sessions, however often and late they come. Where an
-event changes what is known of other sessions, these are worked out anew.
+All that is stored of a session follows from the events about it (told.py), from what is known of
+the charger's time (timeline.py) and from whose its token was (holdings.py); so the same events make
+the same sessions, however often and late they come. Where an event changes what is known of other
+sessions, these are worked out anew.
 
 At one charger one session follows the other: none begins before the one before it was over, as far
 as that is known, and none ends before it began.
@@ -11,41 +11,20 @@ as that is known, and none ends before it began.
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from typing import Any, NamedTuple
 
 from sqlalchemy import func, select, tuple_
 from sqlalchemy.orm import Session
 
-from tools.portal import timeline
-from tools.portal.holdings import Holders, is_pseudonym, replaced
+from tools.portal import timeline, told
+from tools.portal.holdings import Holders, replaced
 from tools.portal.schema import ChargerBoot, ChargingSession, Event
 from tools.portal.timeline import NEW_JOURNAL, Boot, Timeline
 from tools.portal.token import is_token
 
-STARTED, ENDED, RESUMED = "session_started", "session_ended", "session_resumed"
-BOUND = "t_min"
-
-_MOST = (1 << 53) - 1  # what every reader of JSON keeps whole
-_WORD_CHARACTERS = 32
 _AT_ONCE = 500  # numbers in one statement
 _NEAR = 1_000  # numbers that are looked at in one go
 
 Stretch = tuple[int, int]  # sessions, from one number to another
-
-
-def about(event: Event) -> int | None:
-    """The number of the session that the event is about."""
-    if event.event == STARTED:
-        return event.n
-    if event.event not in (ENDED, RESUMED):
-        return None
-    found = whole(event.body.get("session"))
-    return event.n if found is None and event.event == ENDED else found
-
-
-def whole(found: Any) -> int | None:
-    """A number of a charger's, if it can be one."""
-    return found if type(found) is int and 0 <= found <= _MOST else None
 
 
 def take(session: Session, holders: Holders, said: Iterable[Event]) -> None:
@@ -55,25 +34,6 @@ def take(session: Session, holders: Holders, said: Iterable[Event]) -> None:
         of[event.charger_id].append(event)
     for charger, events in of.items():
         _Accounts(session, holders, charger).take(events)
-
-
-class _Told(NamedTuple):
-    """One session, as its events tell it."""
-
-    boot: int
-    end_n: int | None
-    start_boot: int | None
-    start_up: int | None
-    start_t: int | None
-    end_boot: int | None
-    end_up: int | None
-    end_t: int | None
-    token: str | None
-    role: str | None
-    by: str | None
-    wh: int
-    reason: str | None
-    received_at: int
 
 
 class _Accounts:
@@ -108,10 +68,10 @@ class _Accounts:
             heard[number] = heard[number].heard(up, t, t_min, at)
 
         for each in events:
-            hear(each.boot, each.up, each.t, whole(each.body.get(BOUND)), each.received_at)
-            if (last := _last_reading(each)) is not None:
-                t = whole(each.body.get("end")) if each.event == ENDED else None
-                hear(*last, t, None, each.received_at)
+            t_min = told.whole(each.body.get(told.BOUND))
+            hear(each.boot, each.up, each.t, t_min, each.received_at)
+            if (last := told.last_reading(each)) is not None:
+                hear(*last, told.whole(each.body.get("end")), None, each.received_at)
         stretches: list[Stretch] = []
         for number, boot in sorted(heard.items()):
             row = self._boot(number)
@@ -127,6 +87,8 @@ class _Accounts:
             # On what comes before it, only its beginning bears.
             same = before is not None and before.first is not None and before.first == boot.first
             stretches += self._place(number, number if same else None)
+            if before is not None and before.first is None and boot.first is not None:
+                stretches += self._hanging_on(number, number)  # estimated no longer
         return stretches
 
     def _boot(self, number: int) -> ChargerBoot | None:
@@ -188,9 +150,9 @@ class _Accounts:
             here[row.start_n][row.boot] = row
         stretches: list[Stretch] = []
         for number in numbers:
-            told, rows = _told(events[number]), here[number]
-            left = [boot for boot in rows if boot not in {each.boot for each in told}]
-            for each in told:
+            found, rows = told.sessions(events[number]), here[number]
+            left = [boot for boot in rows if boot not in {each.boot for each in found}]
+            for each in found:
                 row = rows.get(each.boot) or (rows[left.pop()] if left else None)
                 if row is None:
                     row = ChargingSession(
@@ -213,16 +175,19 @@ class _Accounts:
     def _settle(self, first: int, last: int) -> None:
         """Their times and their people; then on, as long as it makes a difference to the next."""
         row = ChargingSession
-        rows = self._session.scalars(
+        found = self._session.scalars(
             select(row)
             .where(row.charger_id == self._charger, row.start_n.between(first, last))
             .order_by(row.start_n, row.boot)
         ).all()
-        before: ChargingSession | None = None
+        for boots in map(set, timeline.journals({each.boot for each in found})):
+            rows = [each for each in found if each.boot in boots]
+            self._settle_row(rows, self._beside(rows[0], later=False))
+
+    def _settle_row(self, rows: Sequence[ChargingSession], before: ChargingSession | None) -> None:
+        """One after the other, of one journal."""
         differs = False
         for each in rows:
-            if before is None or not _one_journal(before, each):
-                before = self._beside(each, later=False)
             differs = self._settle_one(each, before)
             before = each
         while differs and before is not None:
@@ -289,79 +254,8 @@ class _Accounts:
         return self._session.scalars(wanted.order_by(*order).limit(1)).first()
 
 
-def _told(events: Sequence[Event]) -> list[_Told]:
-    """The sessions of one number, as a rule one. A number may come again in another journal: what
-    is about it belongs to the last session_started that was not after it."""
-    starts = sorted((each for each in events if each.event == STARTED), key=lambda each: each.boot)
-    parts: dict[int | None, list[Event]] = {each.boot: [each] for each in starts}
-    for each in sorted(events, key=lambda each: (each.boot, each.n)):
-        if each.event != STARTED:
-            of = [start.boot for start in starts if 0 <= each.boot - start.boot < NEW_JOURNAL]
-            parts.setdefault(max(of, default=None), []).append(each)
-    return [_one(each) for each in parts.values() if any(one.event != RESUMED for one in each)]
-
-
-def _one(events: Sequence[Event]) -> _Told:
-    started = next((each for each in events if each.event == STARTED), None)
-    ended = next((each for each in events if each.event == ENDED), None)
-    first = started or ended
-    assert first is not None
-    begin: dict[str, Any] = started.body if started else {}
-    finish: dict[str, Any] = ended.body if ended else {}
-    start_t = started and timeline.trusted(started.t, started.received_at)
-    end_boot = end_up = end_t = None
-    if ended is not None:
-        if start_t is None:
-            start_t = timeline.trusted(whole(finish.get("start")), ended.received_at)
-        end_t = timeline.trusted(whole(finish.get("end")), ended.received_at)
-        last = _last_reading(ended)
-        if last is not None:
-            end_boot, end_up = last
-        else:
-            end_boot, end_up = ended.boot, ended.up
-            end_t = end_t if end_t is not None else timeline.trusted(ended.t, ended.received_at)
-    readings = [whole(each.body.get("wh")) or 0 for each in events if each.event == RESUMED]
-    token = begin.get("token") or finish.get("token")
-    return _Told(
-        boot=first.boot,
-        end_n=ended.n if ended else None,
-        start_boot=started.boot if started else None,
-        start_up=started.up if started else None,
-        start_t=start_t,
-        end_boot=end_boot,
-        end_up=end_up,
-        end_t=end_t,
-        token=_word(token) if is_token(token) or is_pseudonym(token) else None,
-        role=_word(begin.get("role")) or _word(finish.get("role")),
-        by=_word(begin.get("by")) or _word(finish.get("by")),
-        wh=max(readings, default=0) if ended is None else whole(finish.get("wh")) or 0,
-        reason=_word(finish.get("reason")),
-        received_at=min(each.received_at for each in events),
-    )
-
-
-def _last_reading(event: Event) -> tuple[int, int] | None:
-    """The (boot, up) of a power cut's last reading, which was the session's end."""
-    if event.event != ENDED:
-        return None
-    boot, up = whole(event.body.get("last_boot")), whole(event.body.get("last_up"))
-    if boot is None or up is None or not 0 <= event.boot - boot < NEW_JOURNAL:
-        return None
-    return boot, up
-
-
-def _word(found: Any) -> str | None:
-    if not isinstance(found, str) or not found.isprintable():
-        return None
-    return found[:_WORD_CHARACTERS] or None
-
-
 def _over(row: ChargingSession) -> int:
     return row.start if row.end is None else row.end
-
-
-def _one_journal(first: ChargingSession, second: ChargingSession) -> bool:
-    return abs(first.boot - second.boot) < NEW_JOURNAL
 
 
 def _boot(row: ChargerBoot) -> Boot:

@@ -8,9 +8,10 @@ still theirs. Where a token of theirs would be stored, their pseudonym is.
 import secrets
 import time
 from collections.abc import Iterable, Sequence
+from functools import cached_property
 from typing import Any
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import and_, func, insert, select, update
 from sqlalchemy.orm import Session
 
 from tools.portal import people
@@ -22,6 +23,11 @@ _REMOVED = "removed-"
 _HINT = "hint"
 
 Body = dict[str, Any]
+
+# What a card is called: as it stands on it while it is theirs, as it stood when they lost it.
+ITS_CARD = and_(Card.token == Holding.token, Holding.until.is_(None))
+HINT = func.coalesce(Card.hint, Holding.hint)
+LABEL = func.coalesce(Card.label, Holding.label)
 
 
 def begin(session: Session, cards: Iterable[tuple[str, int]], now: int | None = None) -> None:
@@ -72,21 +78,20 @@ class Holders:
         self._session = session
         self._site = site
         self._known: dict[str, Sequence[Holding]] = {}
-        self._removed: dict[int, str] | None = None
 
     def of(self, token: str, at: int) -> tuple[int, int | None] | None:
         """(number of the person, of the holding) whose that token was then; None for nobody. Of a
         time when it was nobody's: who had it shortly before or after, as clocks differ."""
         if is_pseudonym(token):
-            return next(
-                ((each, None) for each, name in self.removed.items() if name == token), None
-            )
-        held = self._held(token)
-        if not held:
-            person = people.number_of_token(self._session, self._site, token)
-            return None if person is None else (person, None)
-        found = min(held, key=lambda each: _distance(each, at))
-        return (found.person, found.id) if _distance(found, at)[0] <= CLOCKS_DIFFER_S else None
+            found = (each for each, name in self.removed.items() if name == token)
+            person = next(found, None)
+        elif held := self._held(token):
+            nearest = min(held, key=lambda each: _distance(each, at))
+            near = _distance(nearest, at)[0] <= CLOCKS_DIFFER_S
+            return (nearest.person, nearest.id) if near else None
+        else:
+            person = self._apps.get(token)
+        return None if person is None else (person, None)
 
     def pseudonym(self, person: int | None) -> str | None:
         """Of somebody who was removed."""
@@ -99,22 +104,23 @@ class Holders:
             return body
         names: dict[str, str] = {}
         for token in {each for each in _texts(body) if is_token(each)}:
-            held = self._held(token)
-            if held:
+            if held := self._held(token):
                 person = min(held, key=lambda each: _distance(each, at)).person
             else:
-                person = people.number_of_token(self._session, self._site, token)
+                person = self._apps.get(token)
             name = self.pseudonym(person)
             if name is not None:
                 names[token] = name
         return replaced(body, names)
 
-    @property
+    @cached_property
     def removed(self) -> dict[int, str]:
-        if self._removed is None:
-            found = self._session.execute(select(RemovedPerson.id, RemovedPerson.pseudonym))
-            self._removed = {row.id: row.pseudonym for row in found}
-        return self._removed
+        found = self._session.execute(select(RemovedPerson.id, RemovedPerson.pseudonym))
+        return {row.id: row.pseudonym for row in found}
+
+    @cached_property
+    def _apps(self) -> dict[str, int]:
+        return people.numbers_by_token(self._session, self._site)
 
     def _held(self, token: str) -> Sequence[Holding]:
         if token not in self._known:

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from tools.portal import charging, installation, signing, topics
+from tools.portal import charging, installation, signing, told, topics
 from tools.portal.holdings import Holders, same
 from tools.portal.schema import Charger, Event, Installation, Publication, ReportedState
 
@@ -78,7 +78,7 @@ def store(
     new: list[tuple[Charger, Event]] = []
     timed: list[Event] = []
     refused: list[Refused] = []
-    told: list[tuple[Charger, Event]] = []
+    heard: list[tuple[Charger, Event]] = []
     for name, topic, payload in said:
         charger = chargers.get(name)
         found = "no charger of that name" if charger is None else _event(charger, topic, payload)
@@ -86,11 +86,11 @@ def store(
             refused.append(Refused(name, str(found)))
             continue
         found.received_at = now
-        found.session = charging.about(found)
+        found.session = told.about(found)
         found.body = holders.masked(found.body, now if found.t is None else found.t)
-        told.append((charger, found))
-    known = _here(session, (event for _, event in told))
-    for charger, found in told:
+        heard.append((charger, found))
+    known = _here(session, (event for _, event in heard))
+    for charger, found in heard:
         here = known.setdefault((charger.id, found.boot, found.n), found)
         if here is found:
             session.add(found)
@@ -175,13 +175,13 @@ def _event(charger: Charger, topic: str, payload: bytes) -> Event | str:
 
 def _without_bound(body: Body) -> Body:
     """A time makes the bound needless that stands for it while there is none."""
-    return {key: value for key, value in body.items() if key != charging.BOUND}
+    return {key: value for key, value in body.items() if key != told.BOUND}
 
 
-def _here(session: Session, told: Iterable[Event]) -> dict[tuple[int, int, int], Event]:
+def _here(session: Session, heard: Iterable[Event]) -> dict[tuple[int, int, int], Event]:
     """Those of them that are stored already, by charger, boot and n."""
     wanted: dict[tuple[int, int], list[int]] = defaultdict(list)
-    for event in told:
+    for event in heard:
         wanted[event.charger_id, event.boot].append(event.n)
     found: dict[tuple[int, int, int], Event] = {}
     for (charger, boot), numbers in wanted.items():

@@ -6,7 +6,7 @@ from collections import defaultdict
 from sqlalchemy import select, text, update
 from sqlalchemy.orm import Session
 
-from tools.portal import charging, installation
+from tools.portal import charging, installation, told
 from tools.portal.holdings import Holders
 from tools.portal.schema import (
     SCHEMA_VERSION,
@@ -51,10 +51,10 @@ def _account(session: Session) -> None:
     after = (-1, -1)
     while events := _next(session, after):
         for event in events:
-            event.session = charging.about(event)
-            if event.event == charging.STARTED:
+            event.session = told.about(event)
+            if event.event == told.STARTED:
                 begun[event.charger_id] = event.n
-            elif event.event == charging.ENDED and "session" not in event.body:
+            elif event.event == told.ENDED and "session" not in event.body:
                 event.session = begun.pop(event.charger_id, None) or event.n
         session.flush()
         charging.take(session, holders, events)

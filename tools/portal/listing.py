@@ -25,6 +25,25 @@ class Column(NamedTuple):
     below: bool = False
 
 
+def show(
+    screen: Console, columns: Sequence[Column], rows: Sequence[Row], last: Row | None = None
+) -> None:
+    """A table on standard output, as wide as that is: the head, a rule, the rows; below another
+    rule the last one, of the sums."""
+    table = Listing(columns, rows, screen.width if screen.is_terminal else None, last)
+
+    def line(text: str, style: str) -> None:
+        screen.print(Text(text, style), soft_wrap=True)
+
+    line(table.head, "bold")
+    line(table.rule, "dim")
+    for each in table.lines():
+        screen.file.write(f"{each}\n")
+    if last is not None:
+        line(table.rule, "dim")
+        line(table.last, "bold")
+
+
 class Listing:
     """`room`: a terminal's width; None: a pipe has none. `last`: the row of the sums."""
 
@@ -53,22 +72,6 @@ class Listing:
     @property
     def rule(self) -> str:
         return "─" * self._width()
-
-    def print(self, screen: Console) -> None:
-        """The head, a rule and the rows."""
-        self.say(screen, self.head, "bold")
-        self.say(screen, self.rule, "dim")
-        for each in self.lines():
-            screen.file.write(f"{each}\n")
-
-    def print_last(self, screen: Console) -> None:
-        """The sums, below another rule."""
-        self.say(screen, self.rule, "dim")
-        self.say(screen, self.last, "bold")
-
-    @staticmethod
-    def say(screen: Console, text: str, style: str) -> None:
-        screen.print(Text(text, style), soft_wrap=True)
 
     @property
     def last(self) -> str:

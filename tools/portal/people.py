@@ -47,14 +47,14 @@ def holder(session: Session, site: Installation, found: object) -> Person | None
 
 def of_token(session: Session, site: Installation, found: str) -> Person | None:
     """Who is meant by the token for which the app starts."""
-    person = number_of_token(session, site, found)
+    person = numbers_by_token(session, site).get(found)
     return session.get(Person, person) if person is not None else None
 
 
-def number_of_token(session: Session, site: Installation, found: str) -> int | None:
-    """The number of the person whose app starts with that token, also of one who was removed."""
+def numbers_by_token(session: Session, site: Installation) -> dict[str, int]:
+    """The tokens with which people's apps start, also those of people who were removed."""
     last = (session.scalar(select(func.max(each.id))) or 0 for each in (Person, RemovedPerson))
-    return _by_token(bytes.fromhex(site.card_key), max(last)).get(found)
+    return _by_token(bytes.fromhex(site.card_key), max(last))
 
 
 def everyone(session: Session) -> list[Person]:

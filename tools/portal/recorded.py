@@ -7,12 +7,14 @@ from typing import Any, NamedTuple
 from sqlalchemy import and_, func, select
 from sqlalchemy.orm import Session
 
-from tools.portal import chargers, database, installation, moments, timeline
+from tools.portal import chargers, database, holdings, installation, moments, timeline
 from tools.portal.holdings import Holders
 from tools.portal.schema import Card, Charger, ChargerBoot, Event, Holding, Person
 from tools.portal.token import is_token
 
 Body = dict[str, Any]
+
+_NO_CARD = {"hint": None, "label": None}  # but an app's start
 
 
 class Recorded(NamedTuple):
@@ -62,29 +64,18 @@ class _Whose:
     """Whose a token was at a time, as far as they are still here."""
 
     def __init__(self, session: Session):
-        self._session = session
         self._holders = Holders(session, installation.current(session))
         people = session.execute(select(Person.id, Person.email))
         self._emails = {each.id: each.email for each in people}
-        cards = session.execute(select(Card.token, Card.person_id, Card.hint, Card.label))
-        self._cards = {token: (person, hint, label) for token, person, hint, label in cards}
-        self._held = set(session.scalars(select(Holding.token).distinct()))
-        self._other: dict[str, tuple[int, int | None] | None] = {}  # the same at all times
+        cards = select(Holding.id, holdings.HINT, holdings.LABEL).outerjoin(Card, holdings.ITS_CARD)
+        self._cards = {
+            each: {"hint": hint, "label": label} for each, hint, label in session.execute(cards)
+        }
 
     def token(self, token: object, at: int) -> Body:
-        found = self._holder(token, at) if is_token(token) else None
-        if not is_token(token) or found is None or found[0] not in self._emails:
+        found = self._holders.of(token, at) if is_token(token) else None
+        if found is None or found[0] not in self._emails:
             return {}
         number, holding = found
-        person, hint, label = self._cards.get(token, (None, None, None))
-        if person != number:  # the card is somebody else's by now, or nobody's
-            past = None if holding is None else self._session.get(Holding, holding)
-            hint, label = (past.hint, past.label) if past else (None, None)
-        return {"person": self._emails[number], "hint": hint, "label": label}
-
-    def _holder(self, token: str, at: int) -> tuple[int, int | None] | None:
-        if token in self._held:
-            return self._holders.of(token, at)
-        if token not in self._other:
-            self._other[token] = self._holders.of(token, at)
-        return self._other[token]
+        card = self._cards[holding] if holding is not None else _NO_CARD
+        return {"person": self._emails[number], **card}

@@ -66,8 +66,8 @@ class Timeline:
     def __init__(self, boots: Iterable[Boot]):
         self.boots = {each.number: each for each in boots}
         self.began: dict[int, int] = {}
-        for life in _lives(sorted(self.boots)):
-            self._place([self.boots[each] for each in life])
+        for numbers in journals(self.boots):
+            self._place([self.boots[each] for each in numbers])
 
     def at(self, boot: int, up: int) -> tuple[int, bool] | None:
         """UTC seconds, and whether they are estimated; None for a start nobody has heard of."""
@@ -104,6 +104,16 @@ def boots(said: Iterable[tuple[int, int, int | None, int | None]]) -> list[Boot]
     return list(found.values())
 
 
+def journals(numbers: Iterable[int]) -> list[list[int]]:
+    """The starts of each journal, in order."""
+    found: list[list[int]] = []
+    for number in sorted(numbers):
+        if not found or number - found[-1][-1] >= NEW_JOURNAL:
+            found.append([])
+        found[-1].append(number)
+    return found
+
+
 def moment(began: int, up: int) -> int:
     """The time `up` seconds after a start."""
     return min(max(0, began + min(up, _UP_MOST)), LAST)
@@ -112,13 +122,3 @@ def moment(began: int, up: int) -> int:
 def trusted(t: int | None, received_at: int) -> int | None:
     """A charger's time, if it can be one: not of the future."""
     return t if t is not None and t <= min(received_at + AHEAD_S, LAST) else None
-
-
-def _lives(numbers: Sequence[int]) -> list[list[int]]:
-    """The starts of each journal, in order."""
-    lives: list[list[int]] = []
-    for number in numbers:
-        if not lives or number - lives[-1][-1] >= NEW_JOURNAL:
-            lives.append([])
-        lives[-1].append(number)
-    return lives

@@ -146,12 +146,12 @@ def events(
     """What chargers have reported while 'tapgate serve' ran, in the order in which it came in.
 
     Times are the installation's. An event of a charger whose clock was not set has an estimated
-    time, and null as its time in JSON. A card is shown as whose it is today.
+    time, and null as its time in JSON. A card is shown as whose it was then.
     """
     from tools.portal import in_words, recorded
     from tools.portal.event_words import what, when
     from tools.portal.intake import shown
-    from tools.portal.listing import Column, Listing
+    from tools.portal.listing import Column, show
 
     found = recorded.events(call.home, charger, since)
     if call.out.as_json:
@@ -160,12 +160,11 @@ def events(
     if not found.rows:
         call.out.line("no events here; 'tapgate serve' takes them in")
         return
-    screen = console()
     rows = [
         [when(row), row["charger"], shown(row["event"]).replace("_", " "), what(row, found.zone)]
         for row in found.rows
     ]
     columns = [*map(Column, (" time", "charger", "event")), Column("what", folds=True, below=True)]
-    Listing(columns, rows, screen.width if screen.is_terminal else None).print(screen)
+    show(console(), columns, rows)
     if any(row.get("estimated") for row in found.rows):
         call.out.line(f"\n~ {in_words.ESTIMATED}")
