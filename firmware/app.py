@@ -298,7 +298,9 @@ class App:
 
     def _load(self):
         record = self.uplink.record
-        torn = self.journal.load()
+        alive = self._watchdog.starting
+        torn = self.journal.load(alive)
+        alive()
         left = self.journal.open
         if left is not None:
             for t in (left.t, left.last_t):

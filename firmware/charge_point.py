@@ -4,7 +4,6 @@
 goes from the reader's poll to the coil's pin in one go, and `control` is called every 10 ms.
 """
 
-import binascii
 from time import ticks_diff, ticks_ms
 
 from micropython import const
@@ -21,17 +20,12 @@ from firmware.access.words import (
     SERVICE,
     UNKNOWN,
 )
-from firmware.clock import EPOCH_2024
+from firmware.ledger import Ledger, hex_of, minutes, start_of
 
 _TICK_MS = const(100)
 _SEEN_WITHIN_MS = const(2_000)  # by its contact or pilot, a vehicle that was there all along
 # What makes the board stop whenever it charges must not work the contactor for ever.
-_RESUMES_MOST = const(10)
-# The energy of a session is stored and told when it has changed; in seconds, and mWh.
-_STORE_S = const(55)  # a round of the tasks more, and it is still within a minute
-_STORE_AGAIN_S = const(10)
-_STORE_MWH = const(100_000)
-_TELL_S = const(30)
+_STOPS_MOST = const(10)
 _TICK = const(("tick",))
 _WITHDRAWN = const(("withdrawn",))
 _UNANSWERED = const(("unanswered",))
@@ -63,16 +57,9 @@ class ChargePoint:
         self._seen = (False, False)
         self._faults = {}  # where: the fault that there is, or None
         self._ticked_ms = ticks_ms()
-        # How the session that runs began: (seconds up, or None in an earlier life of the board; its
-        # time, or None while that follows from the former; mWh on the meter; minutes since 2024;
-        # clock set)
-        self._started = None
-        self._number = None  # of its first record
-        self._owed = []  # records of sessions that found no memory yet
+        self._books = Ledger(board.meter, clock, uplink)
         self._left = None  # the session that the board's stop has cut short, until that is seen to
         self._left_ms = None
-        self._stored = (0, 0, 0)  # of the reading stored last: seconds up, pulses, mWh
-        self._told = (0, 0)  # of the energy told last: seconds up, pulses
         self._pulses = self._meter.pulses
         self._pulse_up_s = 0  # of the last pulse, or when the vehicle began to draw
         self.meter_stalled = False
@@ -87,7 +74,7 @@ class ChargePoint:
             "offer": self._vehicle.offer,
             "selftest": self._selftest,
             "overlay": self._overlay,
-            "record": self._session_record,
+            "record": self._record,
             "ask": self._ask,
             "unanswered": self._unanswered,
             "enrolled": self._enrolled,
@@ -182,13 +169,14 @@ class ChargePoint:
 
     def store_reading(self) -> None:
         """Store what the session that runs has taken so far."""
-        if self._started is not None:
-            mwh = self._meter.mwh - self._started[2]
-            self._uplink.reading(mwh)
-            self._stored = (self._clock.up_s(), self._meter.pulses, mwh)
+        self._books.store()
 
     def control(self, now_ms: int) -> None:
-        """Look at the vehicle, the contacts and the time; bring the light up to date."""
+        """Look at the vehicle, the contacts and the time; bring the light up to date. What it
+        raises is to end the start of the board.
+        """
+        if self._books.torn:
+            raise MemoryError("a session is not on record")
         if self._to_review:
             self.happened(("access", self._settings["access"]))
             if self._holder_withdrawn():
@@ -213,11 +201,12 @@ class ChargePoint:
         if ticks_diff(now_ms, self._ticked_ms) >= _TICK_MS:
             self._ticked_ms = now_ms
             self.happened(_TICK)
+            self._books.settle()
             try:
-                self._follow_energy()
-                self._pay()
+                self._watch_meter()
+                self._books.follow()
             except MemoryError:
-                pass  # both are tried again at the next tick
+                pass  # the next tick does it
         self._light.render(now_ms)
 
     # What others show and report.
@@ -228,12 +217,7 @@ class ChargePoint:
 
     def session_shown(self) -> dict | None:
         """The session that runs, for the state message; None when there is none."""
-        if self._started is None:
-            return None
-        start, wh = self._measured()
-        token, _, role, by = self.session.holder or rules.NOBODY
-        n = None if self._owed else self._number
-        return {"n": n, "token": _hex(token), "role": role, "by": by, "start": start, "wh": wh}
+        return self._books.shown(self.session.holder or rules.NOBODY)
 
     # Effects.
 
@@ -246,39 +230,14 @@ class ChargePoint:
     def _overlay(self, name):
         self._light.overlay(name, ticks_ms())
 
-    def _session_record(self, event, fields):
+    def _record(self, event, fields):
         if "token" in fields:
-            fields["token"] = _hex(fields["token"])
-        clock = self._clock
-        if event == "session_started":
-            now_min, is_set = clock.minutes(), clock.is_set
-            self._begin((clock.up_s(), None, self._meter.mwh, now_min, is_set), 0)
-        elif event == "session_resumed":
-            fields["wh"] = self._measured()[1]
-        elif event == "session_ended":
-            fields["start"], fields["wh"] = self._measured()
-            fields["end"] = clock.exact()
-            self._started = None
-        else:
-            self._uplink.record(event, fields)
-            return
-        self._owed.append((event, fields))
-        self._pay()
-
-    def _pay(self):
-        """Record what is owed: people are billed by it, so it is tried until there is memory."""
-        while self._owed:
-            event, fields = self._owed[0]
-            if event != "session_started":
-                fields["session"] = self._number
-            n = self._uplink.record(event, fields)
-            if event == "session_started":
-                self._number = n
-            del self._owed[0]
+            fields["token"] = hex_of(fields["token"])
+        (self._books if event.startswith("session_") else self._uplink).record(event, fields)
 
     def _ask(self, token, state):
         self._question = None
-        self._question = self._uplink.ask(_hex(token), state)
+        self._question = self._uplink.ask(hex_of(token), state)
 
     def _unanswered(self, token):
         try:
@@ -297,7 +256,7 @@ class ChargePoint:
         self.happened(tap)
 
     def _enrolled(self, token, known):
-        fields = {"v": self._enrolment, "token": _hex(token), "hint": _hex(self._hint)}
+        fields = {"v": self._enrolment, "token": hex_of(token), "hint": hex_of(self._hint)}
         fields["known"] = known
         self._uplink.record("card_enrolled", fields)
 
@@ -325,98 +284,38 @@ class ChargePoint:
             if ticks_diff(now_ms, self._left_ms) < _SEEN_WITHIN_MS:
                 return
         self._left = None
-        self._number = left.n
-        start = _start_of(left)
+        start = start_of(left)
         if not (connected and self._may_resume(left, start) and self._resumed(left, start, asks)):
-            fields = {"token": _hex(left.token), "role": left.role, "by": left.by}
-            fields["reason"] = "power_loss"
-            fields["start"], fields["end"] = start, left.last_t
-            fields["wh"] = left.mwh // 1_000
-            fields["last_boot"], fields["last_up"] = left.last_boot, left.last_up
-            self._owed.append(("session_ended", fields))
-            self._pay()
+            self._books.cut_short(left, start)
         self._uplink.changed()
 
     def _may_resume(self, left, start):
-        if left.resumes >= _RESUMES_MOST:
+        if left.stops > _STOPS_MOST:
             return False
         now = self._clock.now()
-        if start is None or now is None:
+        began = left.t_min if start is None else start
+        if began is None or now is None:
             if left.by != OPEN:
                 return False  # who knows how long ago that was
-        elif now - start > self._settings["resume_within_s"]:
+        elif now - began > self._settings["resume_within_s"]:
             return False
         holder = (left.token, left.group, left.role, left.by)
-        return not self._is_withdrawn(holder, _minutes(start), start is not None)
+        return not self._is_withdrawn(holder, minutes(start), start is not None)
 
     def _resumed(self, left, start, asks):
         """Whether it goes on. Then the vehicle has been told with it."""
-        mwh = self._meter.mwh - left.mwh
-        self._begin((None, start, mwh, _minutes(start), start is not None), left.mwh)
+        self._books.resume(left, start)
         self.happened(("resume", left.token, left.role, left.group, left.by, asks))
         if self.session.progress != rules.RUNNING:
-            self._started = None
             return False
         self._seen = (True, asks)
         return True
-
-    # Energy.
-
-    def _begin(self, started, mwh):
-        up_s, pulses = self._clock.up_s(), self._meter.pulses
-        self._started = started
-        self._stored = (up_s, pulses, mwh)
-        self._told = (up_s, pulses)
-
-    def _follow_energy(self):
-        """See that what is charged gets stored and told; and that the meter counts at all."""
-        meter = self._meter
-        pulses = meter.pulses
-        up_s = self._clock.up_s()
-        if pulses != self._pulses:
-            if self.meter_stalled:
-                self._stall(False, {"fault": "meter"})
-            self._pulses = pulses
-            self._pulse_up_s = up_s
-        elif not (
-            self._vehicle.tells_draw and self.session.state == CHARGING and self._contactor.closed
-        ):
-            self._pulse_up_s = up_s
-        elif meter.stall_s and not self.meter_stalled:
-            still_s = up_s - self._pulse_up_s
-            if still_s >= meter.stall_s:
-                detail = "no pulse in {} s of charging".format(still_s)
-                self._stall(True, {"fault": "meter", "detail": detail})
-        if self._started is None:
-            return
-        then_s, then_pulses, then_mwh = self._stored
-        if pulses != then_pulses and up_s - then_s >= _STORE_AGAIN_S:
-            more = meter.mwh - self._started[2] - then_mwh
-            if more >= _STORE_MWH or up_s - then_s >= _STORE_S:
-                self.store_reading()
-        if pulses != self._told[1] and up_s - self._told[0] >= _TELL_S:
-            self._told = (up_s, pulses)
-            self._uplink.changed()
-
-    def _stall(self, stalled, fields):
-        self._uplink.record("fault" if stalled else "fault_cleared", fields)
-        self.meter_stalled = stalled
-        self._uplink.changed()
 
     # Facts.
 
     @property
     def _asks_operator(self):
         return self._settings["authority"] == "operator"
-
-    def _measured(self):
-        """(start, Wh) of the session that runs. The clock may have been set since it began."""
-        if self._started is None:
-            return None, 0
-        up_s, start, mwh, _, _ = self._started
-        if start is None and up_s is not None:
-            start = self._clock.exact_at(up_s)
-        return start, (self._meter.mwh - mwh) // 1_000
 
     def _not_judged(self, error):
         """Nothing has changed. The driver sees that the card is to be held there once more."""
@@ -428,7 +327,7 @@ class ChargePoint:
         if holder is None:
             return False
         clock = self._clock
-        began = self._started[3:] if self._started else (clock.minutes(), clock.is_set)
+        began = self._books.began or (clock.minutes(), clock.is_set)
         return self._is_withdrawn(holder, *began)
 
     def _is_withdrawn(self, holder, began_min, was_set):
@@ -468,18 +367,26 @@ class ChargePoint:
             self.happened(("fault_cleared", known))
         self._faults[place] = fault
 
+    def _watch_meter(self):
+        """That it counts at all while the vehicle draws."""
+        meter = self._meter
+        up_s = self._clock.up_s()
+        if meter.pulses != self._pulses:
+            if self.meter_stalled:
+                self._stall(False, {"fault": "meter"})
+            self._pulses = meter.pulses
+            self._pulse_up_s = up_s
+        elif not (
+            self._vehicle.tells_draw and self.session.state == CHARGING and self._contactor.closed
+        ):
+            self._pulse_up_s = up_s
+        elif meter.stall_s and not self.meter_stalled:
+            still_s = up_s - self._pulse_up_s
+            if still_s >= meter.stall_s:
+                detail = "no pulse in {} s of charging".format(still_s)
+                self._stall(True, {"fault": "meter", "detail": detail})
 
-def _hex(token):
-    return None if token is None else binascii.hexlify(token).decode()
-
-
-def _start_of(left):
-    """When the session that was cut short began, so far as that is known: a clock that was not set
-    then may have been at its last reading."""
-    if left.t is None and left.last_t is not None and left.last_boot == left.boot:
-        return left.last_t - (left.last_up - left.up)
-    return left.t
-
-
-def _minutes(t):
-    return None if t is None else (t - EPOCH_2024) // 60
+    def _stall(self, stalled, fields):
+        self._uplink.record("fault" if stalled else "fault_cleared", fields)
+        self.meter_stalled = stalled
+        self._uplink.changed()

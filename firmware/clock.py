@@ -145,9 +145,9 @@ class Clock:
             self._save(self.now())
             self._save_due = False
             self.store_error = None
-        except OSError as error:
+        except (OSError, MemoryError) as error:
             self._save_due = True
-            self.store_error = str(error)
+            self.store_error = str(error) or type(error).__name__
 
     def _rebase(self, t, known):
         self._base = t - self.up_s()

@@ -29,19 +29,25 @@ class CountedS0(Meter):
         self._counter = counter
         self._seen = counter.value()  # what was counted before is an earlier start's
         self._looked_ms = None
+        self._spare_ms = 0  # since the last pulse, as far as the next one may have needed it
 
     def look(self, now_ms: int) -> None:
         """Take over what has been counted; call it every 10 ms, and never two minutes apart."""
         seen = self._counter.value()
         new = seen - self._seen
+        if new < 0:
+            new = seen  # it was cleared, by whatever it was
+        if self._looked_ms is not None:
+            self._spare_ms = min(self._spare_ms, _DISTANCE_MIN_MS)
+            self._spare_ms += ticks_diff(now_ms, self._looked_ms)
         if new:
             if seen >= _CLEAR_AT:
                 new = self._counter.value(0) - self._seen
                 seen = 0
-            self._seen = seen
             if self._looked_ms is not None:
                 # What rings longer than the filter takes comes in bursts that no meter sends.
-                most = ticks_diff(now_ms, self._looked_ms) // _DISTANCE_MIN_MS
-                new = min(new, max(1, most))
+                new = min(new, max(1, self._spare_ms // _DISTANCE_MIN_MS))
+                self._spare_ms = max(0, self._spare_ms - new * _DISTANCE_MIN_MS)
             self.pulses += new
+        self._seen = seen
         self._looked_ms = now_ms

@@ -24,6 +24,10 @@ class Watchdog:
         self._tasks.append(task)
         return task.beat
 
+    def starting(self) -> None:
+        """Feed although no task runs yet: the start goes on."""
+        self._wdt.feed()
+
     def forget(self) -> None:
         """No task runs any more, so none can be late: for somebody at the console."""
         self._tasks = []

@@ -20,13 +20,13 @@ _MOST_BYTES = const(512)
 _MAGIC = const(b"TGJ1")
 _NUMBERS = const(">4sHIIIIIIIIIIB")
 _NUMBERS_BYTES = const(47)
-_OPEN = const(">IIIIQIII7sBHB")
-_OPEN_BYTES = const(47)
+_OPEN = const(">IIIIQIII7sBHIB")
+_OPEN_BYTES = const(51)
 _CRC_BYTES = const(4)
 _TOKEN = const(1 << 7)  # in `who`: there is one
 _IS_A_DIRECTORY = const(21)  # EISDIR
 
-ROOM = const(414)  # bytes for events beside an open session
+ROOM = const(410)  # bytes for events beside an open session
 
 Open = namedtuple(
     "Open",
@@ -43,7 +43,8 @@ Open = namedtuple(
         "last_boot",
         "last_up",
         "last_t",
-        "resumes",  # how often it has gone on after a stop of the board
+        "t_min",  # where t is None: a time that was certainly past when it began, or None
+        "stops",  # how often the board has stopped in it
     ),
 )
 
@@ -147,7 +148,7 @@ class Head:
         at = _NUMBERS_BYTES
         self.open = None
         if there:
-            n, boot, up, t, mwh, last_boot, last_up, last_t, token, who, group, resumes = (
+            n, boot, up, t, mwh, last_boot, last_up, last_t, token, who, group, t_min, stops = (
                 struct.unpack_from(_OPEN, data, at)
             )
             at += _OPEN_BYTES
@@ -165,7 +166,8 @@ class Head:
                 last_boot,
                 last_up,
                 last_t or None,
-                resumes,
+                t_min or None,
+                stops,
             )
         events = []
         stop = size - _CRC_BYTES
@@ -203,7 +205,7 @@ class Head:
         )
         at = _NUMBERS_BYTES
         if self.open:
-            n, boot, up, t, token, group, role, by, mwh, last_boot, last_up, last_t = self.open[:-1]
+            n, boot, up, t, token, group, role, by, mwh, last_boot, last_up, last_t = self.open[:-2]
             who = records.pack_who(role, by) or 0
             struct.pack_into(
                 _OPEN,
@@ -220,7 +222,8 @@ class Head:
                 token or b"",
                 who | (_TOKEN if token else 0),
                 group,
-                min(255, self.open.resumes),
+                self.open.t_min or 0,
+                min(255, self.open.stops),
             )
             at += _OPEN_BYTES
         for event in events:

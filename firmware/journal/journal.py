@@ -18,6 +18,7 @@ from micropython import const
 from firmware.files import Files
 from firmware.journal import records
 from firmware.journal.head import ROOM, Head, Open
+from firmware.journal.numbers import Numbers
 from firmware.journal.segments import Segments
 
 _BLOCK_BYTES = const(4_096)
@@ -28,12 +29,6 @@ _SESSION_BYTES = const(32_700)
 _ROUTINE_FILES = const(4)
 _ROUTINE_BYTES = const(8_180)
 _SPARE_BLOCKS = const(24)  # that others need while the sessions take what is free
-
-_AHEAD = const(64)  # numbers reserved with each write
-_AHEAD_LEAST = const(16)
-_AHEAD_MOST = const(1024)  # where they are used up quickly
-_JUMP = const(1 << 22)  # past all numbers that may have been used in a year
-_RANDOM = const((1 << 28) - 1)
 
 _ACKNOWLEDGED_MS = const(60_000)  # a write for acknowledgements alone may wait so long,
 _ACKNOWLEDGED = const(16)  # or until they are so many
@@ -46,7 +41,6 @@ _REFILL_MS = const(1_000)
 _EVENTS = const(24)  # held in memory at most, and
 _EVENT_BYTES = const(3_000)
 
-_RESUMED = const("session_resumed")
 _NO_ROOM = const(28)  # ENOSPC
 _SESSIONS_NEXT = const(1)
 _ROUTINE_NEXT = const(2)
@@ -67,15 +61,13 @@ class Journal:
     def __init__(self, folder: str, files=None, random=os.urandom):
         self._files = files or Files()
         self._folder = folder
-        self._random = random
         self._head = Head(self._files, folder)
+        self._numbers = Numbers(random)
         self._sessions = self._stream("s", _SESSION_FILES, _SESSION_BYTES)
         self._routine = self._stream("r", _ROUTINE_FILES, _ROUTINE_BYTES)
         self._recent = []  # records that are in no segment, oldest first
         self._in_flight = {}  # packet id -> n
         self._sent = 0  # all up to here are on their way or acknowledged
-        self._next = 1
-        self._ahead = _AHEAD
         self._behind = 0  # records in segments that are not acknowledged
         self._room = _SESSION_FILES * _SESSION_BYTES
         self._new_reading = None
@@ -89,12 +81,14 @@ class Journal:
         self._look = True  # there may be something to send
         self.make_room = None
         self.open = None
-        self.boot = 0
         self.lost_routine = self.lost_sessions = 0
         self.stored = True
 
-    def load(self) -> str | None:
-        """Read what the flash holds; what was damaged, or None."""
+    def load(self, alive=lambda: None) -> str | None:
+        """Read what the flash holds; what was damaged, or None. `alive()` is called all the time:
+        it may take seconds. A session that runs counts this stop of the board before anything else
+        can happen: what goes on in it may make the board stop at once.
+        """
         wrong = []
         names = self._names(wrong)
         head = self._head
@@ -105,20 +99,24 @@ class Journal:
         self.lost_routine, self.lost_sessions = head.lost_routine, head.lost_sessions
         self._sent = head.acknowledged
         self._behind = head.behind
-        self.boot = head.boot
+        numbers = self._numbers
+        numbers.boot = head.boot
         for stream in (self._sessions, self._routine):
-            damage = stream.load(names, self._found)
+            damage = stream.load(names, self._found, alive)
             if damage:
                 wrong.append(damage)
-            stream.start_after(self._sent)
+            stream.start_after(self._sent, alive)
         for record in events or ():
             stream = self._stream_of(record)
             if records.number(record) > max(stream.last, self._sent):
                 self._recent.append(record)
         if self._sessions.at_end and self._routine.at_end:
             self._behind = 0
-        self._number(events is not None, bool(wrong) or head.alone)
+        lowest = max(self._sessions.last, self._routine.last) + 1
+        numbers.begin(lowest, head.reserved, events is not None, bool(wrong) or head.alone)
         self._measure()
+        if self.open is not None:
+            self.open = Open(*self.open[:-1], self.open.stops + 1)
         self._try_first_write()
         return "; ".join(wrong) or None
 
@@ -130,15 +128,17 @@ class Journal:
         """Take one event in, and give it a number. In memory only, until `flush`.
 
         t: seconds since 1970, or None where the clock is not set; `t_min` then is a time that is
-        certainly past. `session_started` makes `open` from its fields, `session_resumed`
-        counts in it, `session_ended` clears it. Raises MemoryError for a session's beginning and
-        end: nothing has changed then. Other events are counted as lost.
+        certainly past. `session_started` makes `open` from its fields, `session_ended` clears it.
+        Raises MemoryError for a session's beginning and end: nothing has changed then. Other events
+        are counted as lost.
         """
-        n = self._take_number()
+        n = self._numbers.take(self.stored)
         session = event in (records.STARTED, records.ENDED)
+        opened = None
         try:
             record = records.encode(n, self.boot, event, fields, t, up, t_min)
-            opened = self._opened(record, self.boot) if session else None
+            if session:
+                opened = self._opened(record, self.boot)
             self._wait(record)
         except MemoryError:
             if session:
@@ -147,9 +147,6 @@ class Journal:
         if session:
             self.open = opened
             self._new_reading = None
-            self._urgent = True
-        elif event == _RESUMED and self.open is not None:
-            self.open = Open(*self.open[:-1], self.open.resumes + 1)
             self._urgent = True
         else:
             self._new_routine = True
@@ -160,16 +157,20 @@ class Journal:
     def reading(self, mwh: int, t: int | None, up: int) -> None:
         """The energy of the running session by now: one write, so call it now and then."""
         if self.open is not None:
-            self._new_reading = (mwh, self.boot, up, t)
+            self._new_reading = (mwh, self.boot, up, t)  # as in Open
 
     def header(self, t: int | None, up: int) -> dict:
         """What a question to the operator begins with; its number is used up."""
-        return {"n": self._take_number(), "boot": self.boot, "t": t, "up": up}
+        return {"n": self._numbers.take(self.stored), "boot": self.boot, "t": t, "up": up}
 
     def flush(self, now_ms: int) -> None:
         """Write what is due, one thing at a time: call it every 50 ms. Most calls find nothing."""
         if not self.stored and _lately(self._failed_ms, now_ms, _AGAIN_MS):
             return
+        if self._sessions.overfull:
+            self._drop_oldest(self._sessions)
+        if self._routine.overfull:
+            self._drop_oldest(self._routine)
         if not self._step and not self._is_due(now_ms):
             if len(self._sessions) or len(self._routine):
                 self._tidy()
@@ -237,6 +238,10 @@ class Journal:
     # What is shown.
 
     @property
+    def boot(self) -> int:
+        return self._numbers.boot
+
+    @property
     def pending(self) -> int:
         return len(self._recent) + self._behind
 
@@ -250,41 +255,6 @@ class Journal:
         if self._cramped:
             return 100
         return min(100, self._sessions.bytes * 100 // self._room)
-
-    # --- numbers ----------------------------------------------------------------------------------
-
-    def _take_number(self):
-        head = self._head
-        n = self._next
-        if n >= head.reserved and not self.stored:
-            # No write has worked: far from what the next start will take for unused.
-            n += _JUMP + self._any(16)
-            head.reserved = n + _JUMP
-        self._next = n + 1
-        if head.reserved - n <= _AHEAD_LEAST:
-            self._urgent = True
-            self._ahead = _AHEAD_MOST
-        return n
-
-    def _number(self, whole, damaged):
-        """Where the numbers go on. `whole`: there is a good head, `damaged`: not all is good."""
-        lowest = max(self._head.reserved, self._sessions.last + 1, self._routine.last + 1)
-        if whole:
-            # A newer head that is gone can have reserved no more than this.
-            self._next = lowest + (_AHEAD_MOST if damaged else 0)
-            self.boot += 1
-        elif lowest > 1:
-            self._next = lowest + _JUMP + self._any(20)
-            self.boot += 1 + self._any(12)
-        else:
-            self._next = 1 + self._any(28)
-            self.boot = 1 + self._any(28)
-
-    def _any(self, bits):
-        value = 0
-        for byte in self._random(4):
-            value = value << 8 & _RANDOM | byte
-        return value & (1 << bits) - 1
 
     @property
     def _acknowledged_up_to(self):
@@ -342,7 +312,8 @@ class Journal:
         if records.pack_who(role, by) is None:
             role, by = None, "card"
         group = group if type(group) is int else 0
-        return Open(body["n"], boot, up, t, token, group, role, by, 0, boot, up, t, 0)
+        t_min = body.get("t_min")
+        return Open(body["n"], boot, up, t, token, group, role, by, 0, boot, up, t, t_min, 0)
 
     def _oldest(self):
         """(n, record, base of its boot) of what is to be sent next, or None."""
@@ -407,7 +378,7 @@ class Journal:
         if boot is None:
             boot = self.boot
         elif boot > self.boot:
-            self.boot = boot
+            self._numbers.boot = boot
         if session and n >= head.covers:
             self.open = self._opened(record, boot)
 
@@ -429,13 +400,11 @@ class Journal:
             self._write_head(self._recent)
         except (OSError, MemoryError):
             self.stored = False
-            self.boot += 1 + self._any(12)
-            self._next += self._any(20)
-            self._head.reserved = self._next + _JUMP
+            self._numbers.begin_unwritten()
         self._urgent = not self.stored
 
     def _is_due(self, now_ms):
-        if self._urgent or self._new_reading or not self.stored:
+        if self._urgent or self._numbers.low or self._new_reading or not self.stored:
             return True
         if self._new_routine and self._may_write(now_ms):
             return True
@@ -455,15 +424,10 @@ class Journal:
         """One step: the sessions to their segment, the rest to theirs, and last the head."""
         if not self._step and self._bytes() > ROOM:
             self._step = _SESSIONS_NEXT
-        if self._step == _SESSIONS_NEXT:
-            if self._spill(self._sessions):
-                self._step = _ROUTINE_NEXT
-                return
-            self._step = _ROUTINE_NEXT
-        if self._step == _ROUTINE_NEXT:
-            if self._spill(self._routine):
-                self._step = _HEAD_NEXT
-                return
+        if self._step == _SESSIONS_NEXT and self._spill(self._sessions):
+            return
+        if self._step == _ROUTINE_NEXT and self._spill(self._routine):
+            return
         if self._bytes() > ROOM:  # more has come meanwhile
             self._step = _SESSIONS_NEXT
             return
@@ -480,13 +444,14 @@ class Journal:
         self._acknowledged = 0
 
     def _spill(self, stream):
+        """Whether there was something to do. Once all is done, the next step has its turn."""
         batch = [record for record in self._recent if self._stream_of(record) is stream]
         if not batch:
+            self._step += 1
             return False
         begins = stream.begins_file(batch)
-        if begins and stream.full:
-            self._drop_oldest(stream)
         stream.append(batch, self.boot)
+        self._step += 1
         self._recent = [record for record in self._recent if self._stream_of(record) is not stream]
         self._behind += len(batch)
         self._look = True
@@ -505,21 +470,20 @@ class Journal:
 
     def _drop_oldest(self, stream):
         lost = stream.drop_oldest(self._acknowledged_up_to)
-        self._lose(stream is self._sessions, lost)
-        self._behind = max(0, self._behind - lost)
+        if lost is not None:
+            self._lose(stream is self._sessions, lost)
+            self._behind = max(0, self._behind - lost)
 
     def _write_head(self, events):
         head = self._head
         last = self.open
         if last is not None and self._new_reading is not None:
-            mwh, boot, up, t = self._new_reading
-            n, began, since, start, token, group, role, by = last[:8]
-            resumes = last.resumes
-            last = Open(n, began, since, start, token, group, role, by, mwh, boot, up, t, resumes)
+            last = Open(*(last[:8] + self._new_reading + last[12:]))
         head.open = last
-        before = head.covers, head.reserved, head.acknowledged
-        head.covers = self._next
-        head.reserved = self._next + self._ahead
+        numbers = self._numbers
+        before = head.covers, head.acknowledged
+        head.covers = numbers.next
+        head.reserved = numbers.to_reserve()
         head.boot = self.boot
         head.acknowledged = self._acknowledged_up_to
         head.lost_routine, head.lost_sessions = self.lost_routine, self.lost_sessions
@@ -528,11 +492,11 @@ class Journal:
         try:
             head.write(events)
         except (OSError, MemoryError):
-            head.covers, head.reserved, head.acknowledged = before
+            head.covers, head.acknowledged = before
             raise
         self.open = last
         self._new_reading = None
-        self._ahead = _AHEAD
+        numbers.written(head.reserved)
         self._look = True
 
     def _failed(self, full, now_ms):
@@ -546,7 +510,7 @@ class Journal:
         self._look = True
         self._failed_ms = now_ms
         self._step = 0
-        anything_new = self._urgent or self._new_routine or self._new_reading
+        anything_new = self._urgent or self._new_routine or self._new_reading or self._numbers.low
         if step in (_SESSIONS_NEXT, _ROUTINE_NEXT) and anything_new:
             try:
                 self._write_head(_most_important(self._recent))

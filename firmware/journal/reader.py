@@ -5,19 +5,22 @@ from micropython import const
 from firmware.journal import records
 
 _CHUNK_BYTES = const(512)  # more than any record has
+_CHUNK_COSTS = const(32)  # of a budget: as much as so many bytes that begin no record
+_SLICE = const(512)  # of a budget: well below a second on a board
 
 
 class Reader:
     """`n`, `record` (a memoryview) and `offset`: of the record that `next` has found, until it is
     called again. `base`: the `boot` of the file's first record, or None. `damaged`: something came
-    before it that is no record. `budget`: how often the flash may still be read. The file is opened
-    for each chunk, so that it can be written to in between; `whole` goes through it in one go.
+    before it that is no record. `budget`: how much may still be done until the caller is asked
+    again. The file is opened for each chunk, so that it can be written to in between; `whole` goes
+    through it in one go.
     """
 
     def __init__(self, files):
         self._files = files
         self._opened = None
-        self.budget = 1 << 20
+        self.budget = 0
         self.rest()
 
     def rest(self) -> None:
@@ -35,8 +38,10 @@ class Reader:
         self.base = base
         self.n = 0
 
-    def whole(self, path: str):
-        """A generator that goes through all records of a file. Yields itself at each."""
+    def whole(self, path: str, alive):
+        """A generator that goes through all records of a file. Yields itself at each. `alive` is
+        called now and then: bytes that are none take long.
+        """
         self.begin(path)
         try:
             self._opened = self._files.open(path, "rb")
@@ -44,8 +49,15 @@ class Reader:
             self.damaged = True
             return
         try:
-            while self.next() > 0:
-                yield self
+            while True:
+                found = self.next()
+                if found > 0:
+                    yield self
+                elif not found:
+                    return
+                else:
+                    alive()
+                    self.budget = _SLICE
         finally:
             self._opened.close()
             self._opened = None
@@ -70,19 +82,22 @@ class Reader:
                     return size
                 self.base = base
                 self._at += size
-            elif size == 0:
-                self.damaged = self.damaged or not self._torn
-                self._at += 1  # the next good record may begin at any byte
-            elif not self._no_more:
-                if not self.budget:
+            elif size < 0 and not self._no_more:
+                if self.budget < _CHUNK_COSTS:
                     return -1
-                self.budget -= 1
+                self.budget -= _CHUNK_COSTS
                 self._fill()
-            elif self._at < self._held:
-                self._torn = True
-                self._at += 1
-            else:
+            elif self._at == self._held:
                 return 0
+            elif self.budget <= 0:
+                return -1
+            else:
+                if size < 0:
+                    self._torn = True
+                else:
+                    self.damaged = self.damaged or not self._torn
+                self._at += 1  # the next good record may begin at any byte
+                self.budget -= 1
 
     @property
     def record(self) -> memoryview:

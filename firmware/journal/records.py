@@ -29,7 +29,8 @@ MOST_BYTES = const(400)  # of one record
 _HEADER = const(">BIHII")
 _HEADER_BYTES = const(15)
 _CRC_BYTES = const(4)
-_TEXT = const(17)  # where the JSON begins
+_TEXT = const(17)  # where the JSON begins, always with
+_BRACE = const(0x7B)
 _TOKEN_BYTES = const(7)
 _LATE = const(0xFFFFFF)  # no start
 
@@ -104,7 +105,7 @@ def size_at(data, at: int, end: int) -> int:
         if left < _TEXT:
             return -1
         size += 2 + (data[at + 15] << 8 | data[at + 16])
-        if size > MOST_BYTES:
+        if size > MOST_BYTES or (left > _TEXT and data[at + _TEXT] != _BRACE):
             return 0
     elif what <= _END:
         size += 3 if what == _START else 10

@@ -11,7 +11,7 @@ from micropython import const
 from firmware.journal import records
 from firmware.journal.reader import Reader
 
-_READS = const(3)  # in one search for the next record: the caller has other things to do
+_BUDGET = const(96)  # of the reader in one call, three chunks: the caller has other things to do
 _NAME_LENGTH = const(9)
 _NO_ROOM = const(28)  # ENOSPC
 
@@ -35,20 +35,23 @@ class Segments:
         self._size = 0  # of the newest
         self._sealed = False  # the newest takes no more
         self._out = []  # (n, file, offset, base) of what is on its way
+        self._given_up = None  # goes through the oldest file, to count what is lost with it
+        self._lost = 0
         self._reader = Reader(files)
         self._damaged_at = 0  # the number behind the damage that was counted last
         self.damaged = 0
         self.last = 0
         self._go_to(0)
 
-    def load(self, names, each) -> str | None:
+    def load(self, names, each, alive) -> str | None:
         """Find the files of this stream; which is damaged, or None. `each(record, boot)` is called
-        for each record of the newest file; `boot`: of its start, or None where that is lost."""
+        for each record of the newest file; `boot`: of its start, or None where that is lost.
+        `alive()` is called all the time."""
         wrong = []
         self._firsts = sorted([first for first in map(self._first_of, names) if first])
         while self._firsts:
             newest = self._firsts[-1]
-            if self._read_through(newest, each):
+            if self._read_through(newest, each, alive):
                 wrong.append(self._name(newest))
             if self.last:
                 break
@@ -73,12 +76,12 @@ class Segments:
         return not self._firsts or self._sealed or size > self._file_bytes
 
     @property
-    def full(self) -> bool:
-        """Whether a new file takes the room of the oldest one."""
-        return len(self._firsts) >= self._most_files
+    def overfull(self) -> bool:
+        """Whether the newest file has taken the room of the oldest."""
+        return len(self._firsts) > self._most_files
 
     def append(self, batch: list, boot: int) -> None:
-        """Write these records, in order of their numbers. After an OSError none of them counts.
+        """Write these records, in order of their numbers. After an error none of them counts.
         `boot`: of the present start; the first of them may be from an earlier one."""
         begins = self.begins_file(batch)
         file = records.number(batch[0]) if begins else self._firsts[-1]
@@ -94,8 +97,8 @@ class Segments:
                 for record in batch:
                     opened.write(record)
                     size += len(record)
-        except OSError as error:
-            self._not_appended(begins, file, error.errno)
+        except (OSError, MemoryError) as error:
+            self._not_appended(begins, file, getattr(error, "errno", 0))
             raise
         self._size = size
         self.last = records.number(batch[-1])
@@ -116,7 +119,7 @@ class Segments:
         between `acknowledged` and `after` is on its way.
         """
         reader = self._reader
-        reader.budget = _READS
+        reader.budget = _BUDGET
         while not self.at_end:
             if self.n > after:
                 return reader.record
@@ -156,7 +159,7 @@ class Segments:
             self._out = []
             self._go_to(file, offset, base)
 
-    def start_after(self, acknowledged: int) -> None:
+    def start_after(self, acknowledged: int, alive) -> None:
         """The cursor goes to the first record above this number."""
         start = 0
         for first in self._firsts:
@@ -164,7 +167,7 @@ class Segments:
                 start = first
         self._go_to(start)
         while not self.at_end and self.peek(acknowledged, acknowledged) is None:
-            pass
+            alive()
 
     # Making room.
 
@@ -180,22 +183,32 @@ class Segments:
         first = self._firsts.pop(0)
         self._remove(first)
         self._out = [each for each in self._out if each[1] != first]
+        self._given_up = None
         if not self._firsts:
             self._size = self.last = 0
             self._sealed = False
         if self._file == first:
             self._go_to(self._firsts[0] if self._firsts else 0)
 
-    def drop_oldest(self, acknowledged: int) -> int:
-        """Give the oldest file up; how many records in it were not acknowledged."""
-        lost = 0
-        if self._firsts:
+    def drop_oldest(self, acknowledged: int) -> int | None:
+        """Give the oldest file up; how many records in it were not acknowledged. None: they are
+        still being counted, and the next call goes on."""
+        reader = self._given_up
+        if reader is None:
             reader = Reader(self._files)
-            for _ in reader.whole(self._path(self._firsts[0])):
-                if reader.n > acknowledged:
-                    lost += 1
-            self.remove_oldest()
-        return lost
+            reader.begin(self._path(self._firsts[0]))
+            self._given_up = reader
+            self._lost = 0
+        reader.budget = _BUDGET
+        found = reader.next()
+        while found > 0:
+            if reader.n > acknowledged:
+                self._lost += 1
+            found = reader.next()
+        if found < 0:
+            return None
+        self.remove_oldest()
+        return self._lost
 
     # --- files ------------------------------------------------------------------------------------
 
@@ -215,12 +228,12 @@ class Segments:
             return 0
         return first if self._name(first) == name else 0
 
-    def _read_through(self, file, each):
+    def _read_through(self, file, each, alive):
         """Find the newest record and the end of what is good; whether something is damaged."""
         self.last = 0
         reader = Reader(self._files)
         end = 0
-        for _ in reader.whole(self._path(file)):
+        for _ in reader.whole(self._path(file), alive):
             if reader.n >= file and reader.n > self.last:
                 self.last = reader.n
                 base = reader.base

@@ -10,7 +10,7 @@ from host_tests.pure.check import raises
 
 # As in firmware/journal, whose own tests show what it keeps of a session.
 FIELDS = ("n", "boot", "up", "t", "token", "group", "role", "by")
-FIELDS += ("mwh", "last_boot", "last_up", "last_t", "resumes")
+FIELDS += ("mwh", "last_boot", "last_up", "last_t", "t_min", "stops")
 Open = namedtuple("Open", FIELDS)
 
 NUMBER = b"\x04\xa1\xb2\xc3"
@@ -718,7 +718,9 @@ def test_a_meter_may_stand_still_where_the_configuration_says_so():
 
 BEGAN = NOW - 3_600
 TOKEN = Tokens().of(NUMBER)
-LEFT = Open(41, 6, 500, BEGAN, TOKEN, 7, "user", "card", 2_345_678, 6, 2_900, BEGAN + 2_400, 0)
+LEFT = Open(
+    41, 6, 500, BEGAN, TOKEN, 7, "user", "card", 2_345_678, 6, 2_900, BEGAN + 2_400, None, 1
+)
 
 
 def but(left, **changes):
@@ -867,9 +869,9 @@ def test_an_authorisation_that_is_too_old_is_not_resumed():
             assert bench.state == "awaiting" and bench.contactor.closed is False
 
 
-def test_a_session_that_has_resumed_too_often_does_not_again():
-    assert back(but(LEFT, resumes=9)).state == "charging"
-    bench = back(but(LEFT, resumes=10))
+def test_a_session_in_which_the_board_has_stopped_too_often_does_not_resume():
+    assert back(but(LEFT, stops=10)).state == "charging"
+    bench = back(but(LEFT, stops=11))
     assert lost(bench)
     assert bench.state == "awaiting" and bench.contactor.closed is False
 
@@ -891,6 +893,13 @@ def test_a_time_that_is_only_a_lower_bound_tells_the_age():
     bench.clock.lower_bound(LEFT.last_t)
     bench.plug()
     assert names(bench) == ["session_resumed"]
+
+
+def test_a_start_before_the_clock_was_set_counts_from_what_was_certain_then():
+    unset = but(LEFT, t=None, last_t=None, t_min=BEGAN)
+    for within_s, state in ((3_700, "charging"), (3_500, "awaiting")):
+        assert back(unset, resume_within_s=within_s).state == state
+    assert back(unset, vehicle=(True, True)).point.session_shown()["start"] is None
 
 
 def test_a_clock_that_was_set_after_the_start_tells_when_that_was():
@@ -987,6 +996,57 @@ def test_a_resumption_that_finds_no_memory_for_its_record_is_one_all_the_same():
     bench.pass_s(1)
     assert names(bench) == ["session_resumed"]
     assert bench.fields("session_resumed") == {"session": 41, "wh": 2_345}
+
+
+def test_a_reading_is_of_its_own_session_and_never_of_one_whose_end_is_still_owed():
+    bench = Bench().charging()
+    bench.meter.pulses = 12
+    bench.breaks = "session_ended"
+    bench.unplug()
+    bench.plug()
+    bench.tap()
+    feed(bench, 600, 100)
+    bench.point.store_reading()
+    assert bench.readings == [], "the journal would take them for the first one's"
+    bench.breaks = None
+    feed(bench, 1, 1)
+    assert [name for name, _ in bench.events][-1] == "session_started"
+    assert bench.readings[-1][1] == 601_000
+
+
+def test_a_session_that_cannot_be_taken_down_stops_the_board_and_no_other_is_named_for_it():
+    class Full(list):
+        def append(self, what):
+            raise MemoryError
+
+    bench = Bench().charging()
+    bench.unplug()
+    bench.plug()
+    del bench.events[:]
+    books = bench.point._books
+    books._owed = Full()
+    bench.tap()
+    assert len(bench.errors) == 1
+    raises(MemoryError, bench.turn)  # the next start finds what the journal has
+    assert bench.events == []
+    bench = Bench().charging()
+    bench.meter.pulses = 7
+    bench.point._books._owed = Full()
+    bench.unplug()
+    assert bench.contactor.closed is False
+    raises(MemoryError, bench.turn)
+    bench.point.store_reading()
+    assert [mwh for _, mwh in bench.readings] == [7_000], "it ends with what it has taken"
+
+
+def test_a_session_that_ended_with_the_power_is_recorded_once_there_is_memory():
+    bench = Bench(left=LEFT)
+    bench.breaks = "session_ended"
+    bench.pass_s(5)
+    assert bench.state == "available" and bench.events == []
+    bench.breaks = None
+    bench.pass_s(1)
+    assert lost(bench)
 
 
 # Faults.

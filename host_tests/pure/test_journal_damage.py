@@ -155,6 +155,32 @@ def test_a_segment_cut_short_anywhere_keeps_what_comes_before():
             assert n in numbers and numbers == sorted(set(numbers))
 
 
+def test_a_segment_of_zeros_is_gone_through_in_pieces():
+    flash = Flash()
+    used = lived(flash)
+    path = of_kind(flash, "s")
+    good = flash.data(path)
+    flash.contents[path] = [good[:400] + bytes(8_000) + good[400:]]
+    files = Files(flash)
+    journal = Journal("journal", files)
+    turns = []
+    assert journal.load(lambda: turns.append(files.reads)) == path[8:]
+    assert len(turns) >= 16, "the watchdog is fed by nobody else"
+    calls = missing = 0
+    bodies = []
+    while journal.pending and calls < 1_000:
+        calls += 1
+        body = journal.unsent()
+        if body is None:
+            missing += 1
+            continue
+        bodies.append(body["n"])
+        journal.sent(body["n"], 1)
+        journal.acknowledged(1)
+    assert missing >= 50, "a tap may have to wait for it"
+    assert len(set(used) - set(bodies)) <= 2
+
+
 def test_any_bytes_at_all_are_survived():
     flash = Flash()
     used = lived(flash)

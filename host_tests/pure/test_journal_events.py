@@ -36,13 +36,16 @@ class Desk:
         self.files = files or ReadOnly(self.flash)
         self.now_ms = 0
         self.packet = 0
+        self.most_reads = 0  # of the flash, in one `flush`
         self.journal = Journal("journal", self.files)
         self.damage = self.journal.load()
 
     def settle(self, ms=200):
         for _ in range(0, ms, 50):
             self.now_ms += 50
+            before = self.files.reads
             self.journal.flush(self.now_ms)
+            self.most_reads = max(self.most_reads, self.files.reads - before)
 
     def events(self, acknowledged=True):
         """All that can be sent, as it goes out."""
@@ -392,6 +395,7 @@ def test_sessions_go_last_and_are_counted():
     assert 0 < journal.lost_sessions < 2_000
     assert journal.pending + journal.lost_sessions == 22_000
     assert journal.pending >= 20_000
+    assert desk.most_reads <= 4, "a vehicle may be unplugged meanwhile"
 
 
 def test_a_full_flash_gives_up_a_draft_then_routine_events_and_then_the_oldest_sessions():
@@ -514,6 +518,7 @@ def test_a_start_that_cannot_write_takes_numbers_of_its_own():
         assert not {n, desk.journal.boot} & seen
         seen |= {n, desk.journal.boot}
         assert names(desk.events()) == ["booted"]
+        assert n - Desk(flash).journal.header(None, 0)["n"] > 1 << 21, "soon used by a later start"
 
 
 def test_it_is_kept_in_a_directory_too():
@@ -537,17 +542,62 @@ def test_it_is_kept_in_a_directory_too():
     assert found == sent
 
 
-def test_how_often_a_session_has_resumed_is_stored_with_it():
+def test_a_stop_of_the_board_counts_in_its_session_before_anything_can_make_it_stop_again():
     desk = Desk()
-    n = desk.journal.add("session_started", started(), T, 1)
+    desk.journal.add("session_started", started(), T, 1)
     desk.settle()
-    assert desk.left().resumes == 0
-    for times in (1, 2):
+    assert desk.left().stops == 0
+    for stops in (1, 2, 3):
         desk = desk.again()
-        desk.journal.add("session_resumed", {"session": n, "wh": 0}, T, 1)
-        desk.journal.reading(5_000, T, 2)
+        assert desk.left().stops == stops
+    desk.journal.reading(5_000, T, 2)
+    desk.settle()
+    assert desk.left().stops == 3
+    assert desk.again().left().stops == 4
+
+
+class ShortOfMemory(ReadOnly):
+    """No memory is left in the middle of writing to a segment."""
+
+    writes = 1 << 30
+
+    def open(self, path, mode):
+        file = super().open(path, mode)
+        if mode != "rb" and path[-2] != "/":
+            write = file.write
+
+            def limited(data):
+                self.writes -= 1
+                if self.writes < 0:
+                    raise MemoryError
+                write(data)
+
+            file.write = limited
+        return file
+
+
+def test_a_segment_that_was_half_written_for_want_of_memory_is_written_to_no_more():
+    for begins in (True, False):
+        flash = Flash()
+        desk = Desk(flash, ShortOfMemory(flash))
+        for i in range(0 if begins else 20):
+            desk.journal.add("session_started", started(group=i), T, i)
+            desk.settle()
+        segments = set(flash.contents) - {"journal/a", "journal/b"}
+        assert len(segments) == (0 if begins else 1)
+        desk.files.writes = 3
+        for i in range(16):
+            desk.journal.add("session_started", started(group=100 + i), T, i)
         desk.settle()
-        assert desk.again().left().resumes == times
+        assert desk.journal.stored is False
+        assert set(flash.contents) - {"journal/a", "journal/b"} == segments
+        sent = [body["n"] for body in desk.events()]
+        desk.files.writes = 1 << 30
+        desk.now_ms += 10_000
+        desk.settle()
+        again = Desk(flash)
+        assert again.damage is None and again.journal.lost_sessions == 0
+        assert not {body["n"] for body in again.events()} & set(sent)
 
 
 class NoMemory(list):
@@ -571,3 +621,12 @@ def test_a_session_event_that_finds_no_memory_is_refused_and_changes_nothing():
     desk.journal._recent = kept
     desk.settle()
     assert names(desk.events()) == ["session_started"]
+
+
+def test_a_session_begun_without_the_time_keeps_what_was_certain():
+    desk = Desk()
+    desk.journal.add("session_started", started(), None, 1, T)
+    desk.journal.reading(5_000, None, 2)
+    desk.settle()
+    left = desk.again().left()
+    assert (left.t, left.t_min) == (None, T)

@@ -236,6 +236,30 @@ def test_the_counter_is_cleared_only_when_a_pulse_has_just_been():
     assert meter.pulses == 20_000
 
 
+def test_a_counter_that_something_else_has_cleared_takes_nothing_back():
+    meter, counter = _counted()
+    for now_ms in range(0, 1_000, 10):
+        counter.pulses()
+        meter.look(now_ms)
+    counter.count = 0
+    meter.look(1_000)
+    assert meter.pulses == 100
+    counter.count = 3
+    meter.look(2_000)
+    assert meter.pulses == 103
+
+
+def test_two_pulses_between_two_looks_both_count_where_none_was_between_the_next_two():
+    meter, counter = _counted(10_000)
+    meter.look(-10)
+    meter.look(0)
+    for begin_ms in range(0, 30_000, 30):  # 100 a second: 9 ms apart, then 11
+        for now_ms, pulses in ((10, 1), (20, 2), (30, 0)):
+            counter.pulses(pulses)
+            meter.look(begin_ms + now_ms)
+    assert meter.pulses == 3_000
+
+
 def test_a_burst_that_no_meter_sends_counts_once():
     meter, counter = _counted()
     meter.look(0)

@@ -22,6 +22,16 @@ def test_it_is_fed_while_every_task_beats():
     assert timer.fed == 50
 
 
+def test_a_start_that_takes_its_time_is_fed_through_and_makes_no_task_late():
+    timer = _Timer()
+    dog = Watchdog(timer)
+    dog.task("reader", 500)
+    for _ in range(20):
+        dog.starting()
+    assert timer.fed == 20
+    assert dog.feed(60_000) is True
+
+
 def test_it_starves_when_one_task_is_late():
     timer = _Timer()
     dog = Watchdog(timer)
