@@ -113,6 +113,7 @@ class App:
                 watchdog.task("ntp", _LIMIT_MS),
             )
         self._time_refused = False
+        self._time_known = clock.is_set
         self.uplink = Uplink(key, topics, self.mqtt, journal, clock, self.state)
         self.point = ChargePoint(
             board,
@@ -346,7 +347,11 @@ class App:
         self._say(f"link {kind}: {detail}")
 
     def _time_told(self, refused):
-        """NTP has set the clock, or `refused` says why it could not; told when that changes."""
+        """NTP has set the clock, or `refused` says why it could not; told when that changes. The
+        first time also as an event: by it the portal finds the times of those before."""
+        if not refused and not self._time_known:
+            self._time_known = True
+            self.uplink.record("clock_set", {})
         if bool(refused) != self._time_refused:
             self._time_refused = bool(refused)
             event = "fault" if refused else "fault_cleared"

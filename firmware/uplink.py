@@ -32,6 +32,7 @@ class Uplink:
         self._state = state
         self._due = True
         self._sent_up_s = 0
+        self._told_pending = 0  # events not acknowledged, as last said: that there are none is news
         self._tried_ms = None  # when a state was last worked out
         self._refused_ms = None  # when the link last took no event
         self.question = None
@@ -89,13 +90,16 @@ class Uplink:
             if self._mqtt.publish(self._topics.authorise, payload, qos=1) is not None:
                 self.question = None
         up_s = self._clock.up_s()
+        pending = self._journal.pending
         due = self._due or up_s - self._sent_up_s >= _STATE_EVERY_S
+        due = due or (not pending and self._told_pending)
         if due and not _lately(self._tried_ms, now_ms):
             self._tried_ms = now_ms
             payload = json.dumps(self._state())
             if self._mqtt.publish(self._topics.state, payload, retain=True, qos=1) is not None:
                 self._due = False
                 self._sent_up_s = up_s
+                self._told_pending = pending
         if self._journal.in_flight >= _IN_FLIGHT or _lately(self._refused_ms, now_ms):
             return
         # One and no more: signing and writing it take a board milliseconds that a tap may wait for.

@@ -411,6 +411,35 @@ def test_each_event_is_stored_once(live, served, seen, home):
     assert served.stop()["events"] == 4
 
 
+def test_events_wait_from_the_first_publish_on(live, home, known_user, observe):
+    live("broker", known_user.url)
+    live("publish")
+    seen = observe(known_user)
+    for n in (1, 2, 3):
+        say_event(seen, key(home), n)
+    live("publish")
+    with Served(home) as served:
+        served.ready()
+        until(lambda: len(stored(home)) == 3, lambda: stored(home))
+        assert live("publish").status == 0  # takes the place from nobody
+        say_event(seen, key(home), 4)
+        until(lambda: len(stored(home)) == 4, lambda: stored(home))
+    assert not any("kept nothing for us" in line for line in served.lines)
+
+
+def test_a_broker_that_has_forgotten_where_events_wait_is_told_of(live, home, observe):
+    said = []
+    for n in (1, 2):
+        with Broker(user="portal", password="secret") as broker:
+            live("broker", broker.url)
+            with Served(home) as served:
+                served.ready()
+                say_event(observe(broker), key(home), n)
+                until(lambda wanted=n: len(stored(home)) == wanted, lambda: stored(home))
+        said.append(any("kept nothing for us" in line for line in served.lines))
+    assert said == [False, True]
+
+
 def test_events_that_come_while_nobody_is_there_wait_at_the_broker(live, home, known_user, observe):
     live("broker", known_user.url)
     seen = observe(known_user)

@@ -8,6 +8,7 @@ from dataclasses import replace
 from datetime import date, timedelta
 
 import pytest
+from sqlalchemy import select
 
 from host_tests.portal.conftest import Tapgate
 from host_tests.portal.stays import (
@@ -30,9 +31,10 @@ from host_tests.portal.stays import (
     stay,
     teller,
 )
-from tools.portal import moments, report
+from tools.portal import database, moments, report
 from tools.portal.listing import Column, Listing
 from tools.portal.report import Period
+from tools.portal.schema import Charger, ReportedState
 
 
 @pytest.fixture
@@ -76,7 +78,19 @@ def test_a_session_is_told_in_local_time_with_its_offset(site: Tapgate, told: Te
         ],
         "running": [],
         "totals": [{"key": "anna@example.org", "name": "Anna Østby", "sessions": 1, "wh": 12_345}],
+        "lost": [],
     }
+
+
+def test_what_a_charger_had_no_room_for_is_told(site: Tapgate, told: Tell, home):
+    told(stay())
+    body = {"online": True, "journal": {"lost_sessions": 19}}
+    with database.changing(home) as session:
+        charger = session.scalars(select(Charger)).one()
+        session.add(ReportedState(charger_id=charger.id, seen_at=1, body=body))
+    assert site(*MAY, "--json").json["lost"] == [{"charger": "garage", "records": 19}]
+    for how in ([], ["--format", "csv"]):
+        assert "garage was full and lost 19 records of sessions" in site(*MAY, *how).err
 
 
 def test_json_is_the_same_whichever_way_it_is_asked_for(site: Tapgate, told: Tell):

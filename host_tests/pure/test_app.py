@@ -206,5 +206,17 @@ def test_whatever_ends_the_tasks_the_contactor_opens_before_anything_is_stored()
     assert bench.done == ["contactor opens", "reading", "flush", "failed"]
 
 
+def test_the_first_time_that_is_told_is_an_event_from_which_others_get_theirs():
+    bench = _Bench()
+    bench.app._time_refused = bench.app._time_known = False
+    for refused in ("silent", None, None, "silent", None):
+        bench.app._time_told(refused)
+    assert [name for name, _ in bench.events].count("clock_set") == 1
+    bench = _Bench()
+    bench.app._time_refused, bench.app._time_known = False, True
+    bench.app._time_told(None)
+    assert bench.events == []
+
+
 def _fails(_):
     raise ZeroDivisionError

@@ -179,7 +179,16 @@ class _Counter:
 
 def _counted(pulses_per_kwh=1_000):
     counter = _Counter()
-    return CountedS0(counter, "the pin", pulses_per_kwh, 600), counter
+    now = [0]
+    meter = CountedS0(counter, "the pin", pulses_per_kwh, 600, lambda: now[0])
+    look = meter.look
+
+    def look_at(now_ms):
+        now[0] = now_ms
+        look(now_ms)
+
+    meter.look = look_at
+    return meter, counter
 
 
 def test_the_chip_counts_the_beginning_of_each_pulse_through_its_filter():
@@ -260,15 +269,33 @@ def test_two_pulses_between_two_looks_both_count_where_none_was_between_the_next
     assert meter.pulses == 3_000
 
 
-def test_a_burst_that_no_meter_sends_counts_once():
+def test_pulses_that_came_while_the_counter_was_read_count():
+    now = [0]
+    counter = _Counter()
+    meter = CountedS0(counter, "the pin", 1_000, 600, lambda: now[0])
+    meter.look(0)
+    value = counter.value
+
+    def slowly(*new):
+        now[0] += 40  # the read itself takes so long, and three pulses come meanwhile
+        counter.pulses(3)
+        return value(*new)
+
+    counter.value = slowly
+    now[0] = 10
+    meter.look(10)
+    assert meter.pulses == 3
+
+
+def test_a_burst_that_no_meter_sends_hardly_counts():
     meter, counter = _counted()
     meter.look(0)
-    counter.pulses(5)
+    counter.pulses(50)
     meter.look(10)
     assert meter.pulses == 1
     for now_ms in range(20, 1_020, 10):
         meter.look(now_ms)
     assert meter.pulses == 1
-    counter.pulses()
+    counter.pulses(50)
     meter.look(1_020)
-    assert meter.pulses == 2
+    assert meter.pulses == 1 + 3

@@ -40,6 +40,10 @@ class Journal:
     def in_flight(self):
         return len(self.on_the_way)
 
+    @property
+    def pending(self):
+        return len(self.waiting)
+
     def header(self, t, up):
         self.n += 1
         return {"n": self.n, "boot": self.boot, "t": t, "up": up}
@@ -361,3 +365,16 @@ def test_long_texts_are_cut_so_that_every_event_fits_a_message():
     bench.send()
     assert len(bench.mqtt.sent[-1][1]) < 1_000
     assert bench.events[0]["why"] == "json"
+
+
+def test_that_no_event_waits_any_more_is_told_at_once():
+    bench = Bench()
+    bench.uplink.record("booted", {})
+    bench.pass_s(5)
+    assert (len(bench.states), bench.journal.pending) == (1, 1)
+    for packet_id in list(bench.journal.on_the_way):
+        bench.journal.acknowledged(packet_id)
+    bench.pass_s(1)
+    assert len(bench.states) == 2
+    bench.pass_s(30)
+    assert len(bench.states) == 2

@@ -179,11 +179,17 @@ class Link:
 class Held(aiomqtt.Client):
     """A client whose place the broker keeps while it is away, with what came for it meanwhile.
     Each message is the broker's until `acknowledge` is called: who is killed before that gets it
-    again (MQTT 3.1.1 section 4.4)."""
+    again (MQTT 3.1.1 section 4.4). `known`: the broker has kept it since the last time (section
+    3.2.2.2)."""
 
     def __init__(self, *arguments: Any, **settings: Any):
         super().__init__(*arguments, clean_session=False, **settings)
+        self.known = False
         self._client.manual_ack_set(True)
+
+    def _on_connect(self, client: Any, userdata: Any, flags: Any, *more: Any) -> None:
+        self.known = bool(flags.session_present)
+        super()._on_connect(client, userdata, flags, *more)
 
     def acknowledge(self, message: aiomqtt.Message) -> None:
         self._client.ack(message.mid, message.qos)

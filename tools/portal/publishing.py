@@ -17,7 +17,7 @@ from pathlib import Path
 from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
-from tools.portal import broker, chargers, database, installation, lists, signing, topics
+from tools.portal import broker, chargers, database, installation, lists, signing, topics, waiting
 from tools.portal.allowlist import AllowList
 from tools.portal.lists import Body
 from tools.portal.refusal import Refusal
@@ -25,6 +25,8 @@ from tools.portal.schema import Charger, Installation, Publication, PublishedObj
 
 _RETAINED = ("settings", "allowlist")
 _BATCH = 500  # rows named in one statement
+# Whether this broker was ever brought up to date.
+_CONFIRMED = select(Publication.topic).where(Publication.confirmed_at.is_not(None)).limit(1)
 
 
 LOCK = "publish"
@@ -51,8 +53,12 @@ def publish(site_home: Path, *, everything: bool) -> Plan:
 
 async def _publish(site_home: Path, everything: bool) -> Plan:
     with database.reading(site_home) as session:
-        access = broker.access(installation.current(session))
+        site = installation.current(session)
+        access, name = broker.access(site), site.name
+        first = not session.scalars(_CONFIRMED).first()
     async with broker.connected(access) as link, turn(site_home):
+        if first:
+            await waiting.take(access, site_home, name)
         await look(link, site_home)
         return await bring_up_to_date(link, site_home, everything=everything)
 

@@ -10,9 +10,13 @@ from datetime import date, timedelta, tzinfo
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, get_args
 
-from tools.portal import accounting, database, installation, moments
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from tools.portal import accounting, database, installation, moments, status
 from tools.portal.accounting import Stay
 from tools.portal.refusal import WrongUsage
+from tools.portal.schema import Charger, ReportedState
 
 By = Literal["person", "charger", "card"]
 BY: tuple[By, ...] = get_args(By)
@@ -54,6 +58,7 @@ class Report(NamedTuple):
     period: Period
     by: By
     stays: list[Stay]  # in the order in which they started
+    lost: tuple[tuple[str, int], ...] = ()  # charger, records of sessions that found no room there
 
     @property
     def ended(self) -> list[Stay]:
@@ -71,7 +76,18 @@ def read(home: Path, first: str, last: str, by: By) -> Report:
         raise WrongUsage(f"--from {days[0]} is after --to {days[1]}")
     with database.reading(home) as session:
         period = Period(*days, installation.zone(installation.current(session)))
-        return Report(period, by, accounting.stays(session, period.since, period.until))
+        stays = accounting.stays(session, period.since, period.until)
+        return Report(period, by, stays, _lost(session))
+
+
+def _lost(session: Session) -> tuple[tuple[str, int], ...]:
+    said = select(Charger.name, ReportedState.body).where(Charger.id == ReportedState.charger_id)
+    found = []
+    for name, body in session.execute(said.order_by(Charger.name)):
+        journal = status.journal_of(body)
+        if journal and journal["lost_sessions"]:
+            found.append((name, journal["lost_sessions"]))
+    return tuple(found)
 
 
 def totals(stays: Iterable[Stay], by: By) -> list[Total]:
@@ -104,6 +120,7 @@ def answer(report: Report) -> dict[str, Any]:
         "sessions": [session(each, zone) for each in report.ended],
         "running": [session(each, zone) for each in report.running],
         "totals": [summed(each, report.by) for each in totals(report.ended, report.by)],
+        "lost": [{"charger": name, "records": count} for name, count in report.lost],
     }
 
 

@@ -28,7 +28,16 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from tools.cli import DEBUG_VARIABLE
-from tools.portal import broker, commanding, database, installation, intake, publishing, topics
+from tools.portal import (
+    broker,
+    commanding,
+    database,
+    installation,
+    intake,
+    publishing,
+    topics,
+    waiting,
+)
 from tools.portal.app_sessions import AppSessions
 from tools.portal.bridge import Bridge
 from tools.portal.duty import Answer, Duty, Order, Outgoing, Remark
@@ -45,7 +54,6 @@ STORE_AGAIN_S = 1.0
 BACK_OFF_S = (0.25, 30.0)
 LASTING_S = 10.0  # a link that held so long was a good one
 EVENTS_AT_ONCE = 200
-LOCK = "serve"
 TELL_AGAIN_S = 60.0  # what goes on is told so often
 _CAUSES_MOST = 1_000
 _NAME_CHARACTERS = 32
@@ -124,9 +132,7 @@ class _Serving:
         self._touched: set[str] = set()
 
     async def run(self) -> Counter:
-        async with database.turn(
-            self._home, LOCK, 0, "another 'tapgate serve' runs on these data; one is enough"
-        ) as turn:
+        async with waiting.alone(self._home) as turn:
             try:
                 await self._keep_linked(turn)
             finally:
@@ -164,11 +170,12 @@ class _Serving:
         self._orders = asyncio.Queue()
         self._standing, self._touched = {}, set()
         lost: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        events = f"portal-{site}-events"
-        async with (
-            broker.connected(access) as link,
-            broker.held(access, events, [topics.event(site, "+")]) as held,
-        ):
+        async with broker.connected(access) as link, waiting.place(access, site) as held:
+            if not held.known and await asyncio.to_thread(self._has_events):
+                self._say(
+                    "the broker has kept nothing for us: events that came while nobody took them "
+                    "in are lost; see README, 'A large site'"
+                )
             link.on_break = lambda error: None if lost.done() else lost.set_exception(error)
             link.on_message = self._hear(link, site)
             # Nothing waits at the broker for a state to be read: the next one says it all again.
@@ -181,6 +188,10 @@ class _Serving:
                 self._tick(link),
                 self._give_orders(link),
             )
+
+    def _has_events(self) -> bool:
+        with database.reading(self._home) as session:
+            return session.scalars(select(Event.id).limit(1)).first() is not None
 
     def _access(self) -> tuple[broker.Access, str]:
         with database.reading(self._home) as session:

@@ -110,7 +110,7 @@ def _row(session: Session, site: Installation, wanted: Wanted, online: bool | No
         "vehicle": _kind(body, "vehicle", bool),
         "reader": _kind(body, "reader", str),
         "faults": _faults(body),
-        "journal": _journal(body),
+        "journal": journal_of(body),
         "events_lost": _number(body, "events_lost"),
     }
 
@@ -184,8 +184,8 @@ def _faults(body: Body) -> list[str] | None:
     return faults and [each for each in faults if isinstance(each, str) and each.isprintable()]
 
 
-def _journal(body: Body) -> Body | None:
-    """Of what has been recorded there and not been acknowledged; None of an older firmware."""
+def journal_of(body: Body) -> Body | None:
+    """What a state says of what waits there to be acknowledged; None of an older firmware."""
     journal = _kind(body, "journal", dict)
     if journal is None:
         return None

@@ -55,7 +55,7 @@ def identify(call: Call, charger: Where) -> None:
 
 
 def restart(call: Call, charger: Where) -> None:
-    """Restart a charger's board. A session that runs there ends."""
+    """Restart a charger's board. A session that runs there goes on afterwards."""
     _give(call, charger, "restart", "{} restarts")
 
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from tools.portal.commands.calling import Call, command
-from tools.portal.output import console
+from tools.portal.output import console, count
 from tools.portal.refusal import WrongUsage
 
 Format = Literal["table", "csv", "json"]
@@ -69,6 +69,7 @@ def report(
     found = reports.read(call.home, first, last, by or "person")
     if chosen == "table":
         report_table.show(console(), found, sums_alone=by is not None)
+        _say_lost(call, found.lost)
         return
     if chosen == "json":
         text = _json(reports.answer(found))
@@ -76,7 +77,11 @@ def report(
         text = report_csv.sessions(found) if by is None else report_csv.totals(found)
     if to_file is None:
         sys.stdout.flush()
-        sys.stdout.buffer.write(text.encode())
+        out = getattr(sys.stdout, "buffer", None)  # line ends as they are, whatever the system's
+        if out is None:
+            sys.stdout.write(text)
+        else:
+            out.write(text.encode())
     else:
         from tools.portal.home import write_secret
 
@@ -90,6 +95,15 @@ def report(
         )
     if chosen == "csv" and found.running:
         call.out.note(f"{report_table.running(found)} and not in it")
+    _say_lost(call, found.lost)
+
+
+def _say_lost(call: Call, lost: tuple[tuple[str, int], ...]) -> None:
+    for charger, records in lost:
+        call.out.note(
+            f"the journal of {charger} was full and lost {count(records, 'record')} of sessions, "
+            "which may be missing here"
+        )
 
 
 def _format(as_json: bool, form: Format | None, to_file: Path | None) -> Format:
