@@ -40,6 +40,7 @@ class CountedS0(Meter):
         new = seen - self._seen
         if new < 0:
             new = seen  # it was cleared, by whatever it was
+        most = new
         if self._began_ms is not None:
             # What is new has come since the last look began and before this one ends.
             self._spare_ms = min(self._spare_ms, _SPARE_MS)
@@ -50,10 +51,9 @@ class CountedS0(Meter):
             if seen >= _CLEAR_AT:
                 new = self._counter.value(0) - self._seen
                 seen = 0
-            if self._began_ms is not None:
-                # What rings longer than the filter takes comes in bursts that no meter sends.
-                new = min(new, most)
-                self._spare_ms = max(0, self._spare_ms - new * _DISTANCE_MIN_MS)
+            # What rings longer than the filter takes comes in bursts that no meter sends.
+            new = min(new, most)
+            self._spare_ms = max(0, self._spare_ms - new * _DISTANCE_MIN_MS)
             self.pulses += new
         self._seen = seen
         self._began_ms = began_ms
