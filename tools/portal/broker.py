@@ -187,9 +187,11 @@ class Held(aiomqtt.Client):
         self.known = False
         self._client.manual_ack_set(True)
 
-    def _on_connect(self, client: Any, userdata: Any, flags: Any, *more: Any) -> None:
+    def _on_connect(
+        self, client: Any, userdata: Any, flags: Any, reason_code: Any, properties: Any = None
+    ) -> None:
         self.known = bool(flags.session_present)
-        super()._on_connect(client, userdata, flags, *more)
+        super()._on_connect(client, userdata, flags, reason_code, properties)
 
     def acknowledge(self, message: aiomqtt.Message) -> None:
         self._client.ack(message.mid, message.qos)
