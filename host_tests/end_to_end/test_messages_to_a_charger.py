@@ -196,17 +196,19 @@ def test_a_restart_opens_the_contactor_and_the_session_goes_on_after_it(
     charger: VirtualCharger, wire: Wire
 ):
     wait(lambda: wire.state["online"], 20, "online")
+    before = {event["n"] for event in wire.events}
     start_charging(charger, ANNA)
-    started = wire.wait_for("session_started")
+    started = wire.wait_for("session_started", lambda event: event["n"] not in before)
     since = charger.mark()
     assert wire.command("restart")["ok"] is True
     charger.wait_for(coil(False), 7, since)
     charger.wait_for(lambda push: "reset" in push, 7, since)
     charger.wait_for(coil(True), 20, since)
-    assert wire.wait_for("session_resumed")["session"] == started["n"]
+    resumed = wire.wait_for("session_resumed", lambda event: event["n"] not in before)
+    assert resumed["session"] == started["n"]
     wait(lambda: (wire.state["session"] or {}).get("n") == started["n"], 15, "back")
     unplug(charger)
-    ended = wire.wait_for("session_ended")
+    ended = wire.wait_for("session_ended", lambda event: event["n"] not in before)
     assert (ended["session"], ended["reason"]) == (started["n"], "unplugged")
 
 
