@@ -1,8 +1,10 @@
 """CPython dressed as the board where the firmware's pure parts need it: ticks and short sleeps."""
 
 import asyncio
+import contextlib
 import os
 import shutil
+import signal
 import sys
 import time
 from pathlib import Path
@@ -10,6 +12,11 @@ from pathlib import Path
 import pytest
 
 BIN = Path(sys.executable).parent
+
+# A shell that starts the tests in the background lets them, and all that they start, ignore Ctrl-C.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    with contextlib.suppress(ValueError):  # not the main thread
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 TICKS_PERIOD = 1 << 30
 _HALF = TICKS_PERIOD >> 1
