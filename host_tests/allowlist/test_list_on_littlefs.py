@@ -1,29 +1,19 @@
 """The allow-list on a real littlefs, under the board's interpreter: at full size, and cut short."""
 
 import hashlib
-import json
-import subprocess
 from pathlib import Path
 
 import pytest
 
+from host_tests.programs import found_by
 from host_tests.pure.lists import List
 
-ROOT = Path(__file__).parent.parent.parent
 PROGRAMS = Path("host_tests/allowlist/programs")
 CARDS = 50_000
 
 
 def run(micropython: str, program: str, *arguments: str) -> dict:
-    done = subprocess.run(
-        [micropython, "-X", "heapsize=16M", str(PROGRAMS / program), *arguments],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return json.loads(done.stdout.splitlines()[-1])
+    return found_by(micropython, PROGRAMS / program, *arguments, within_s=120)
 
 
 @pytest.mark.parametrize(

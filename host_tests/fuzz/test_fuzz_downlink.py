@@ -25,6 +25,7 @@ from firmware.link.topics import Topics
 from firmware.settings import Settings
 from host_tests.fuzz import inputs
 from host_tests.fuzz.flash_in_memory import FlashInMemory
+from host_tests.fuzz.outcomes import DEFAULTS
 from host_tests.fuzz.trying import fuzz, tried
 from host_tests.pure.flash_model import Files, Flash
 from host_tests.pure.lists import List, people, token
@@ -34,15 +35,6 @@ TOPICS = Topics("home", "left")
 NOW = EPOCH_2024 + 90_000_000
 TOKEN = hexlify(token(1)).decode()
 LISTS = [List(people(range(count)), bits) for count, bits in ((0, 0), (3, 0), (12, 1))]
-DEFAULTS = {
-    "access": "open",
-    "authority": "native",
-    "offline": "deny",
-    "operator_wait_s": 10,
-    "service_may_start": False,
-    "stop_on_withdrawal": True,
-    "resume_within_s": 14_400,
-}
 ALLOWED = {
     "access": ("open", "restricted"),
     "authority": ("native", "operator"),

@@ -10,30 +10,20 @@ free beside firmware and a list of 50,000 cards: over 2,000 years online, 900 of
 more than 8 blocks were to take turns it would be over 80 and 35.
 """
 
-import json
-import subprocess
 from pathlib import Path
 
 import pytest
 
 from host_tests.allowlist.test_list_on_littlefs import CARDS, write_list
+from host_tests.programs import found_by
 
-ROOT = Path(__file__).parent.parent.parent
 PROGRAMS = Path("host_tests/journal/programs")
 SESSIONS = 10_000
 ERASURES = 100_000
 
 
 def run(micropython: str, program: str, *arguments: str) -> dict:
-    done = subprocess.run(
-        [micropython, "-X", "heapsize=16M", str(PROGRAMS / program), *arguments],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    found = json.loads(done.stdout.splitlines()[-1])
+    found = found_by(micropython, PROGRAMS / program, *arguments, within_s=300)
     print(program, *arguments, found)
     return found
 
