@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import os
 import shutil
 import signal
@@ -47,6 +48,13 @@ def micropython() -> str:
     if not found:
         pytest.skip(f"no MicroPython in {BIN} for this platform; MICROPYTHON= names another")
     return found
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _nothing_left_of_other_files() -> None:
+    """What other files' tests left behind is cleared up here and not in the middle of a test, which
+    may be as deep in a parser as the stack goes: a finalizer there fails, and that test with it."""
+    gc.collect()
 
 
 def pytest_unconfigure() -> None:
