@@ -113,7 +113,7 @@ class Cuts(Powered):
     def live(self, number: int) -> None:
         """Cut at one write after the other, until a session is over before it comes to that."""
         if not ALL:
-            self._round(1 + number % 2, 2, number, brief=False)
+            self._round(1 + number % 3, 3, number, brief=False)
             return
         for turn in range(len(PARTS)):
             self._round(1, 1, turn, brief=False)

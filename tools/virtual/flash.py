@@ -1,8 +1,8 @@
-"""The board's flash: a directory that is its file system, or a littlefs image block by block.
+"""What the board keeps: its flash chip, with what lies in the partitions, and its key-value store.
 
-The image is what a 2 MB partition of 4,096-byte blocks is: erased it reads FF, programming only
-clears bits, and every read, program and erase goes through here and is counted, so that the supply
-can be cut at any one of them.
+The file system is a directory, or a littlefs image block by block; the ROM partition always is
+blocks. Blocks have 4,096 bytes: erased they read FF, programming only clears bits, and every read,
+program and erase goes through here and is counted, so that the supply can be cut at any one of them.
 """
 
 from __future__ import annotations
@@ -12,14 +12,17 @@ import json
 import os
 import shutil
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path, PurePosixPath
 
 from littlefs import LittleFS
 
-from tools.romfs import PARTITION_BYTES
+from tools.romfs import slot_bytes
+from tools.virtual.kind import BLOCK_BYTES, Kind, Partition
 
-BLOCK_BYTES = 4096
 BLOCKS = 512
+SLOTS = ("a", "b")
+FAULTS = ("none", "readonly", "bad_block")
 _READ_BYTES = _PROGRAM_BYTES = 32  # as MicroPython mounts it
 _LOOKAHEAD_BYTES = 32
 
@@ -44,7 +47,37 @@ class _Locked:
         os.close(self._lock)
 
 
+class Blocks:
+    """A file that is blocks of a flash chip. `before_write(part)` is called for each program or
+    erase before it happens; it returns how many bytes of it still reach the flash, None for all."""
+
+    def __init__(self, file: int, blocks: int):
+        self._file = file
+        self.blocks = blocks
+        self.reads = self.programs = self.erases = 0
+        self.before_write: Callable[[int], int | None] = lambda size: None
+
+    def block_read(self, block: int, offset: int, count: int) -> bytes:
+        self.reads += 1
+        return os.pread(self._file, count, block * BLOCK_BYTES + offset)
+
+    def block_program(self, block: int, offset: int, data: bytes) -> None:
+        reaching = self.before_write(len(data))
+        self.programs += 1
+        at = block * BLOCK_BYTES + offset
+        there = os.pread(self._file, len(data), at)
+        merged = int.from_bytes(there, "big") & int.from_bytes(data, "big")
+        os.pwrite(self._file, merged.to_bytes(len(data), "big")[:reaching], at)
+
+    def block_erase(self, block: int) -> None:
+        reaching = self.before_write(BLOCK_BYTES)
+        self.erases += 1
+        os.pwrite(self._file, (b"\xff" * BLOCK_BYTES)[:reaching], block * BLOCK_BYTES)
+
+
 class DirectoryFlash(_Locked):
+    blocks = BLOCKS
+
     def __init__(self, path: Path):
         path.mkdir(parents=True, exist_ok=True)
         super().__init__(path)
@@ -105,49 +138,28 @@ class DirectoryFlash(_Locked):
         return self.path.joinpath(*parts)
 
 
-class ImageFlash(_Locked):
-    """`before_write(part)` is called for each program or erase before it happens; it returns how
-    many bytes of it still reach the flash, None for all."""
-
-    def __init__(self, path: Path):
+class ImageFlash(_Locked, Blocks):
+    def __init__(self, path: Path, blocks: int = BLOCKS):
+        """blocks: of the image that is made where there is none."""
         if not path.exists():
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(_formatted())
+            path.write_bytes(_formatted(blocks))
         super().__init__(path)
-        self._file = os.open(path, os.O_RDWR)
         size = path.stat().st_size
         if size == 0 or size % BLOCK_BYTES:
             self.close()
             raise FlashError(
                 f"{path}: {size} bytes is no whole number of {BLOCK_BYTES}-byte blocks"
             )
-        self.blocks = size // BLOCK_BYTES
-        self.reads = self.programs = self.erases = 0
-        self.before_write: Callable[[int], int | None] = lambda size: None
+        Blocks.__init__(self, os.open(path, os.O_RDWR), size // BLOCK_BYTES)
 
     def close(self) -> None:
-        os.close(self._file)
+        if hasattr(self, "_file"):
+            os.close(self._file)
         super().close()
 
     def facts(self) -> dict:
         return {"kind": "image", "blocks": self.blocks}
-
-    def block_read(self, block: int, offset: int, count: int) -> bytes:
-        self.reads += 1
-        return os.pread(self._file, count, block * BLOCK_BYTES + offset)
-
-    def block_program(self, block: int, offset: int, data: bytes) -> None:
-        reaching = self.before_write(len(data))
-        self.programs += 1
-        at = block * BLOCK_BYTES + offset
-        there = os.pread(self._file, len(data), at)
-        merged = int.from_bytes(there, "big") & int.from_bytes(data, "big")
-        os.pwrite(self._file, merged.to_bytes(len(data), "big")[:reaching], at)
-
-    def block_erase(self, block: int) -> None:
-        reaching = self.before_write(BLOCK_BYTES)
-        self.erases += 1
-        os.pwrite(self._file, (b"\xff" * BLOCK_BYTES)[:reaching], block * BLOCK_BYTES)
 
     def install(self, files: dict[str, bytes]) -> None:
         with _mounted(self.path, self.blocks) as fs:
@@ -180,10 +192,10 @@ class ImageFlash(_Locked):
 Flash = DirectoryFlash | ImageFlash
 
 
-def open_flash(path: Path) -> Flash:
+def open_flash(path: Path, blocks: int = BLOCKS) -> Flash:
     try:
         if path.is_file() or (path.suffix == ".img" and not path.is_dir()):
-            return ImageFlash(path)
+            return ImageFlash(path, blocks)
         return DirectoryFlash(path)
     except OSError as error:
         raise FlashError(f"{path}: {error.strerror or error}") from error
@@ -202,8 +214,8 @@ def _file_system(blocks: int, mount: bool = False) -> LittleFS:
     )
 
 
-def _formatted() -> bytes:
-    fs = _file_system(BLOCKS)
+def _formatted(blocks: int) -> bytes:
+    fs = _file_system(blocks)
     fs.format()
     return bytes(fs.context.buffer)
 
@@ -248,30 +260,100 @@ def _walk(fs: LittleFS, folder: str):
     return fs.walk(folder) if folder in fs.listdir(".") else iter(())
 
 
-class Rom:
-    """The ROM partition, in a file beside the flash: what is erased reads FF, as in the flash."""
+class Rom(Blocks):
+    """The ROM partition, in a file beside the flash, whole. The board has it mapped into its memory:
+    it is written in place, and never replaced by another file."""
 
-    def __init__(self, path: Path):
+    def __init__(self, path: Path, size: int):
         self.path = path
+        self.slot_bytes = slot_bytes(size)
+        try:
+            file = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+        except OSError as error:
+            raise FlashError(f"{path}: {error.strerror or error}") from error
+        super().__init__(file, size // BLOCK_BYTES)
+        there = os.fstat(file).st_size
+        if there < size:
+            os.pwrite(file, b"\xff" * (size - there), there)
+        elif os.pread(file, there - size, size).strip(b"\xff"):
+            os.close(file)
+            raise FlashError(f"{path}: {there} bytes, and the board's romfs partition has {size}")
+        else:
+            os.ftruncate(file, size)
 
-    @property
-    def blank(self) -> bool:
-        return not self.path.exists()
+    def close(self) -> None:
+        os.close(self._file)
 
-    def facts(self) -> dict:
-        return {"path": "" if self.blank else str(self.path.resolve()), "bytes": PARTITION_BYTES}
+    def slot(self, name: str) -> bytes:
+        return os.pread(self._file, self.slot_bytes, SLOTS.index(name) * self.slot_bytes)
 
-    def install(self, image: bytes) -> None:
-        content = image.ljust(PARTITION_BYTES, b"\xff")
-        if self.blank or self.path.read_bytes() != content:
-            self.path.write_bytes(content)
+    def install(self, image: bytes, slot: str = "a") -> None:
+        """Put it there, erasing the rest of the slot, unless it is there already."""
+        content = image.ljust(self.slot_bytes, b"\xff")
+        if self.slot(slot) != content:
+            os.pwrite(self._file, content, SLOTS.index(slot) * self.slot_bytes)
 
-    def write(self, offset: int, data: bytes) -> None:
-        if self.blank:
-            self.install(b"")
-        with self.path.open("r+b") as partition:
-            partition.seek(offset)
-            partition.write(data)
+
+class ChipError(Exception):
+    """The chip does not do it; as the ESP-IDF names it, with its number."""
+
+
+class Chip:
+    """The whole flash chip: blocks counted from its beginning, each in its partition. Where a
+    partition is nothing but a name (the MicroPython itself, say), FF is read and nothing taken.
+
+    `before_write(label, size)` is what a partition's own is, for all of them."""
+
+    def __init__(self, kind: Kind, flash: Flash, rom: Rom | None):
+        self.kind = kind
+        self.partitions = kind.partitions(flash.blocks * BLOCK_BYTES)
+        self.rom = rom
+        self.fault = "none"
+        self.bad = ("vfs", 0)  # the block that is bad, of which partition
+        self.before_write: Callable[[str, int], int | None] = lambda label, size: None
+        self._blocks: dict[str, Blocks] = {}
+        if isinstance(flash, ImageFlash):
+            self._blocks["vfs"] = flash
+        if rom:
+            self._blocks["romfs"] = rom
+        for label, blocks in self._blocks.items():
+            blocks.before_write = partial(self._before_write, label)
+
+    def has_blocks(self, label: str) -> bool:
+        return label in self._blocks
+
+    def read(self, block: int, offset: int, count: int) -> bytes:
+        partition, blocks = self._at(block)
+        if not blocks:
+            return b"\xff" * count
+        return blocks.block_read(block - partition.address // BLOCK_BYTES, offset, count)
+
+    def program(self, block: int, offset: int, data: bytes) -> None:
+        blocks, number = self._written(block)
+        blocks.block_program(number, offset, data)
+
+    def erase(self, block: int) -> None:
+        blocks, number = self._written(block)
+        blocks.block_erase(number)
+
+    def _written(self, block: int) -> tuple[Blocks, int]:
+        partition, blocks = self._at(block)
+        if not blocks or self.fault == "readonly":
+            raise ChipError("ESP_ERR_FLASH_PROTECTED")
+        number = block - partition.address // BLOCK_BYTES
+        if self.fault == "bad_block" and self.bad == (partition.label, number):
+            raise ChipError("ESP_ERR_FLASH_OP_FAIL")
+        return blocks, number
+
+    def _at(self, block: int) -> tuple[Partition, Blocks | None]:
+        at = block * BLOCK_BYTES
+        for partition in self.partitions:
+            if partition.address <= at < partition.address + partition.size:
+                return partition, self._blocks.get(partition.label)
+        return self.partitions[0], None
+
+    def _before_write(self, label: str, size: int) -> int | None:
+        return self.before_write(label, size)
 
 
 class Nvs:
