@@ -40,21 +40,24 @@ _RESTART_WITHIN_MS = const(5_000)  # for the answer to get out
 _JOURNAL_FULL = const(75)
 _JOURNAL_EASED = const(70)
 _JOURNAL_STEPS = const(4)  # that bring everything to the flash
+_DIRECTORY = const(0x4000)  # the type of an entry
 
 
 class App:
     """`config`: checked. `board`: what it says is wired (hardware/board.py). `machine`, `network`:
-    the modules, or what stands for them. Neither `config` nor `board` is needed afterwards."""
+    the modules, or what stands for them. Neither `config` nor `board` is needed afterwards.
+    `update`: update.py, or None where this version has proven itself and has nothing to tell."""
 
-    def __init__(self, config: dict, board, machine, network):
+    def __init__(self, config: dict, board, machine, network, update=None):
         for directory in ("state", "allowlist", "journal"):
             _make(directory)
         key = binascii.unhexlify(config["charger_key"])
         topics = Topics(config["installation"], config["charger"])
         self._machine = machine
         self._topics = topics
+        self._update = update
         self._restart_at = None
-        self._said = ""
+        self.said = ""
         self._reader_failed = False
         self._journal_fails = False
         self._errors = 0
@@ -100,11 +103,11 @@ class App:
             beat=watchdog.task("mqtt", _LIMIT_MS),
             objects=topics.object(""),
         )
-        self._ntp = None
+        self.ntp = None
         if config["ntp"]["host"]:
             from firmware.link import timekeeper
 
-            self._ntp = timekeeper.keep(
+            self.ntp = timekeeper.keep(
                 clock,
                 self.wifi,
                 config["ntp"]["host"],
@@ -124,6 +127,11 @@ class App:
             self.uplink,
             self._failed,
         )
+        self.point.tested = self  # pyright: ignore[reportAttributeAccessIssue]
+        import select
+
+        self._typed = select.poll()
+        self._typed.register(sys.stdin, select.POLLIN)
         self.sync = Sync(
             self.store, self._fetch, self._list_applied, self._list_rejected, self._release
         )
@@ -146,6 +154,7 @@ class App:
             MFRC522(board.spi, board.cs, board.rst),
             on_card=self.point.tap,
             on_problem=self.point.problem,
+            on_gone=self.point.gone,
             on_health=self._reader_health,
             beat=watchdog.task("reader", _LIMIT_MS),
             poll_ms=config["poll_ms"],
@@ -218,6 +227,7 @@ class App:
             "events_lost": journal.lost_routine + journal.lost_sessions,
             "errors": self._errors,
             "firmware": VERSION,
+            "proven": self._update is None or self._update.proven,
             "uptime_s": self.clock.up_s(),
             "heap_free": gc.mem_free(),
             "rssi": self.wifi.rssi(),
@@ -233,8 +243,8 @@ class App:
             self.mqtt.run(),
             self._housekeeping(),
         ]
-        if self._ntp:
-            tasks.append(self._ntp)
+        if self.ntp:
+            tasks.append(self.ntp)
         await asyncio.gather(*tasks)
 
     async def _control(self):
@@ -246,15 +256,21 @@ class App:
     async def _housekeeping(self):
         while True:
             now_ms = _now_ms()
-            if not self._watchdog.feed(now_ms):
+            alive = self._watchdog.feed(now_ms)
+            if not alive:
                 self._say("late: " + ", ".join(self._watchdog.late(now_ms)))
             self.clock.tick()
+            for _ in self._typed.ipoll(0):
+                self._hear()
             for work in (self._keep_in_step, self._keep_journal, self.uplink.send):
                 try:
                     work(now_ms)
                 except MemoryError as error:  # the next time there may be enough
                     self._failed(error)
             self._remarks()
+            update = self._update
+            if update and update.tick(now_ms, alive, self.mqtt, self.uplink, self.journal):
+                self._update = None
             self._restart_if_due(now_ms)
             await asyncio.sleep_ms(_HOUSEKEEPING_MS)
 
@@ -308,11 +324,15 @@ class App:
                 if t is not None:
                     self.clock.lower_bound(t)
         record("booted", {"cause": self._reset_cause, "firmware": VERSION})
+        if self._update:
+            self._update.report(record)
         try:
             no_list = self.store.load()
         except OSError as error:
             no_list = str(error)  # nobody is on it; open access and the portal still work
+        off = self._switched_off.load()
         for what, why in (
+            ("available", "switched off" if self._switched_off.damaged else None),
             ("settings", self.settings.load()),
             ("allowlist", no_list),
             ("versions", "unreadable" if self.versions.damaged else None),
@@ -325,7 +345,7 @@ class App:
         if applied is not None:
             self.versions.floor("allowlist", applied.version)
             self.clock.lower_bound(applied.t)
-        if self._switched_off.load():
+        if off:
             self.point.happened(("available", False))
         self.point.left_running(left)
 
@@ -333,7 +353,7 @@ class App:
         self.downlink.connected()
         self.uplink.connected()
         self.sync.resume()
-        self._said = ""
+        self.said = ""
 
     def _skipped(self, topic, size):
         digest = self._topics.digest(topic) if topic else None
@@ -359,8 +379,8 @@ class App:
         self.uplink.changed()
 
     def _say(self, text):
-        if text != self._said:  # the same line over and over helps nobody
-            self._said = text
+        if text != self.said:  # the same line over and over helps nobody
+            self.said = text
             print(text)
 
     def _fetch(self, digest):
@@ -388,6 +408,11 @@ class App:
             self.uplink.record("reader_recovered", {"detail": detail})
         self.uplink.changed()
 
+    def _hear(self):
+        from firmware.console import hear
+
+        hear(self.point, self._typed)
+
     def _restart_soon(self):
         self._restart_at = ticks_add(ticks_ms(), _RESTART_WITHIN_MS)
 
@@ -405,11 +430,24 @@ class App:
         sys.print_exception(error)  # pyright: ignore[reportAttributeAccessIssue]
 
 
-def _make(directory):
+def _make(folder):
+    """A folder of files alone. What is a directory where a file belongs, or a file where the folder
+    does, is put aside; an empty file in its place is damaged for whoever reads it."""
     try:
-        os.mkdir(directory)
+        os.mkdir(folder)
+        return
     except OSError:
         pass  # there already; where it cannot be made, what is to lie in it says so
+    try:
+        if not os.stat(folder)[0] & _DIRECTORY:
+            os.rename(folder, folder + ".old")
+            os.mkdir(folder)
+        wrong = [entry[0] for entry in os.ilistdir(folder) if entry[1] == _DIRECTORY]
+        for name in wrong:
+            os.rename(folder + "/" + name, name + ".old")
+            open(folder + "/" + name, "wb").close()
+    except OSError:
+        pass
 
 
 def _time_file(path):

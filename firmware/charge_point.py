@@ -23,6 +23,7 @@ from firmware.access.words import (
 from firmware.ledger import Ledger, hex_of, minutes, start_of
 
 _TICK_MS = const(100)
+_HOLD_MS = const(5_000)  # an owner's card that stays there for so long begins the self-test
 _SEEN_WITHIN_MS = const(2_000)  # by its contact or pilot, a vehicle that was there all along
 # What makes the board stop whenever it charges must not work the contactor for ever.
 _STOPS_MOST = const(10)
@@ -40,17 +41,21 @@ class ChargePoint:
     everything else went on.
 
     `meter_stalled`: the vehicle draws, and the meter has not counted for a long time.
+    `tester`: the self-test that runs (selftest.py), or None. `tested`: all that it is to look at;
+    None: nothing, there is no self-test.
     """
+
+    tested = None
 
     def __init__(self, board, tokens, allowlist, settings, clock, uplink, failed):
         self._tokens = tokens
         self._allowlist = allowlist
         self._settings = settings
         self._clock = clock
-        self._contactor = board.contactor
-        self._vehicle = board.vehicle
-        self._light = board.light
-        self._meter = board.meter
+        self.contactor = board.contactor
+        self.vehicle = board.vehicle
+        self.light = board.light
+        self.meter = board.meter
         self._uplink = uplink
         self._failed = failed
         self._to_review = True
@@ -60,21 +65,22 @@ class ChargePoint:
         self._books = Ledger(board.meter, clock, uplink)
         self._left = None  # the session that the board's stop has cut short, until that is seen to
         self._left_ms = None
-        self._pulses = self._meter.pulses
+        self._pulses = self.meter.pulses
         self._pulse_up_s = 0  # of the last pulse, or when the vehicle began to draw
         self.meter_stalled = False
         self._question = None  # the number of the question that waits for its answer
         self._enrolment = None  # `v` of the order that cards are enrolled by
         self._retried = ()  # what has gone wrong meanwhile, as far as told
-        self._hint = b""  # the last two bytes of the number that was read last
+        # Of the card that was read last, for as long as it lies there: (token, the last two bytes
+        # of its number, since when), or None.
+        self.lying = None
+        self.tester = None
         self.session = rules.START
         self.outcome = None  # of the last order: why it was declined, or None
         self._effects = {
-            "contactor": self._switch,
-            "offer": self._vehicle.offer,
+            "offer": self.vehicle.offer,
             "selftest": self._selftest,
             "overlay": self._overlay,
-            "record": self._record,
             "ask": self._ask,
             "unanswered": self._unanswered,
             "enrolled": self._enrolled,
@@ -82,12 +88,13 @@ class ChargePoint:
             "enrol_retry": self._enrol_retry,
             "declined": self._declined,
         }
-        self._contactor.interlock = self.may_close
-        self._light.state(self.session.state)
+        self.contactor.interlock = self.may_close
+        self.light.state(self.session.state)
 
     def may_close(self) -> bool:
         """The contactor's interlock: what the rules say at this very moment."""
-        return rules.may_close(self.session)
+        tester = self.tester
+        return rules.may_close(self.session, tester is not None and tester.tries)
 
     # What happens.
 
@@ -95,8 +102,10 @@ class ChargePoint:
         """A card's number was read, checked and complete: 4, 7 or 10 bytes. Never raises."""
         try:
             token = self._tokens.of(number)
+            self.lying = (token, number[-2:], ticks_ms())
+            if self.tester is not None and self.tester.read(number[-2:]):
+                return
             if self.session.state == ENROLLING:
-                self._hint = number[-2:]
                 known = self._allowlist.lookup(token) is not None
                 self.happened(("shown", token, known))
             elif self._asks_operator and self._uplink.linked:
@@ -110,9 +119,15 @@ class ChargePoint:
         """A card without a number to judge: "unreadable", "several", "random". Never raises."""
         random = kind == "random"
         try:
+            if self.tester is not None and self.tester.problem(kind):
+                return
             self.happened(("tap", None, None, 0, RANDOM_NUMBER) if random else ("unreadable", kind))
         except Exception as error:
             self._not_judged(error)
+
+    def gone(self) -> None:
+        """The card that `tap` told of is taken away."""
+        self.lying = None
 
     def answer(self, n: int, token: bytes, role: str | None, group: int, word: str) -> bool:
         """The operator's verdict on question `n`. False: that card is not in question, or no more;
@@ -147,13 +162,19 @@ class ChargePoint:
         self.session, effects = rules.step(before, event, ticks_ms())  # pyright: ignore[reportArgumentType]
         for effect in effects:
             try:
-                self._effects[effect[0]](*effect[1:])
+                # What matters most is handed over without any memory.
+                if effect[0] == "record":
+                    self._record(effect[1], effect[2])
+                elif effect[0] == "contactor":
+                    self._switch(effect[1])
+                else:
+                    self._effects[effect[0]](*effect[1:])
             except Exception as error:
                 self._failed(error)
         if self.session is not before:
             if self.session.asked is None:
                 self._question = self._uplink.question = None  # nobody waits for its answer
-            self._light.state(self.session.state)
+            self.light.state(self.session.state)
             self._uplink.changed()
         return self.outcome
 
@@ -187,27 +208,34 @@ class ChargePoint:
             self._question is None or not (self._asks_operator and self._uplink.linked)
         ):
             self.happened(_UNANSWERED)  # nor will it be
-        self._meter.look(now_ms)
-        seen = self._vehicle.sample(now_ms)
+        self.meter.look(now_ms)
+        seen = self.vehicle.sample(now_ms)
         if self._left is not None:
             self._see_to_left(self._left, seen, now_ms)
         if seen != self._seen:
             self.happened(("vehicle", seen[0], seen[1]))
             if seen[0] != self._seen[0]:
-                self._light.uncover()  # who plugs in looks for yellow, whatever was said before
+                self.light.uncover()  # who plugs in looks for yellow, whatever was said before
             self._seen = seen
-        self._watch(self._contactor.check(now_ms), "contactor")
-        self._watch(self._vehicle.fault, "pilot")
+        self._watch(self.contactor.check(now_ms), "contactor")
+        self._watch(self.vehicle.fault, "pilot")
         if ticks_diff(now_ms, self._ticked_ms) >= _TICK_MS:
             self._ticked_ms = now_ms
             self.happened(_TICK)
+            session, lying = self.session, self.lying
+            if session.state == rules.PREAUTHORISED and lying is not None:
+                held = session.holder[0] == lying[0] and session.holder[2] == verdict.OWNER
+                if held and ticks_diff(now_ms, lying[2]) >= _HOLD_MS:
+                    self.happened(("selftest", True))
+            elif session.state == SERVICE and self.tester is None and self.tested is not None:
+                self.happened(("selftest", False))  # there was no memory for it
             self._books.settle()
             try:
                 self._watch_meter()
                 self._books.follow()
             except MemoryError:
                 pass  # the next tick does it
-        self._light.render(now_ms)
+        self.light.render(now_ms)
 
     # What others show and report.
 
@@ -223,17 +251,20 @@ class ChargePoint:
 
     def _switch(self, on):
         if on:
-            self._contactor.close()
+            self.contactor.close()
         else:
-            self._contactor.open()
+            self.contactor.open()
 
     def _overlay(self, name):
-        self._light.overlay(name, ticks_ms())
+        self.light.overlay(name, ticks_ms())
 
     def _record(self, event, fields):
+        if event.startswith("session_"):
+            self._books.record(event, fields)
+            return
         if "token" in fields:
             fields["token"] = hex_of(fields["token"])
-        (self._books if event.startswith("session_") else self._uplink).record(event, fields)
+        self._uplink.record(event, fields)
 
     def _ask(self, token, state):
         self._question = None
@@ -256,7 +287,7 @@ class ChargePoint:
         self.happened(tap)
 
     def _enrolled(self, token, known):
-        fields = {"v": self._enrolment, "token": hex_of(token), "hint": hex_of(self._hint)}
+        fields = {"v": self._enrolment, "token": hex_of(token), "hint": hex_of(self.lying[1])}
         fields["known"] = known
         self._uplink.record("card_enrolled", fields)
 
@@ -272,14 +303,21 @@ class ChargePoint:
         self.outcome = f"{event}: not while {state}"
 
     def _selftest(self, on):
-        """The light says `service`; what is tested then is the installer's part."""
+        if on:
+            if self.tested is not None:
+                from firmware.selftest import SelfTest
+
+                self.tester = SelfTest(self.tested)
+        elif self.tester is not None:
+            tester, self.tester = self.tester, None
+            tester.over()
 
     # A session that was cut short.
 
     def _see_to_left(self, left, seen, now_ms):
         connected, asks = seen
         if not connected:
-            if self._left_ms is None or self._vehicle.fault is not None:
+            if self._left_ms is None or self.vehicle.fault is not None:
                 self._left_ms = now_ms  # no vehicle is seen through a pilot that is at fault
             if ticks_diff(now_ms, self._left_ms) < _SEEN_WITHIN_MS:
                 return
@@ -369,7 +407,7 @@ class ChargePoint:
 
     def _watch_meter(self):
         """That it counts at all while the vehicle draws."""
-        meter = self._meter
+        meter = self.meter
         up_s = self._clock.up_s()
         if meter.pulses != self._pulses:
             if self.meter_stalled:
@@ -377,7 +415,7 @@ class ChargePoint:
             self._pulses = meter.pulses
             self._pulse_up_s = up_s
         elif not (
-            self._vehicle.tells_draw and self.session.state == CHARGING and self._contactor.closed
+            self.vehicle.tells_draw and self.session.state == CHARGING and self.contactor.closed
         ):
             self._pulse_up_s = up_s
         elif meter.stall_s and not self.meter_stalled:

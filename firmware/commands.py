@@ -16,13 +16,19 @@ _TOKEN_ALLOWED = const("token: allowed 14 hex digits")
 
 
 class SwitchedOff:
-    """Whether the owner has switched the charger off: on flash, as no message brings it back."""
+    """Whether the owner has switched the charger off: on flash, as no message brings it back.
+    `damaged`: what `load` found says neither."""
+
+    damaged = False
 
     def __init__(self, path: str):
         self._path = path
 
     def load(self) -> bool:
-        return flash.read(self._path, 3) == b"off"
+        """True also where it is damaged: it may have been switched off for somebody's safety."""
+        found = flash.read(self._path, 3)
+        self.damaged = found not in (None, b"on", b"off")
+        return self.damaged or found == b"off"
 
     def store(self, off: bool) -> None:
         flash.replace(self._path, b"off" if off else b"on")
@@ -95,7 +101,10 @@ class Commands:
         self._restart()
 
     def _selftest(self, body):
-        return self._point.happened(("selftest", True))
+        declined = self._point.happened(("selftest", True))
+        if declined is None and self._point.tester is not None:
+            self._point.tester.v = body["v"]
+        return declined
 
     def _stop(self, body):
         reason = body.get("reason")

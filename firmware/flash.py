@@ -17,12 +17,16 @@ def replace(path: str, *parts: bytes) -> None:
 
 
 def read(path: str, limit: int) -> bytes | None:
-    """The whole file, or None where there is none, it cannot be read or is longer than `limit`."""
+    """The whole file; None where there is none. What cannot be read or is longer than `limit` has
+    been damaged, and is b"": it was there, and must not pass for what never was."""
     try:
         size = os.stat(path)[6]
-        if size > limit:
-            return None
-        with open(path, "rb") as file:
-            return file.read(size)  # not `limit`: it takes the memory for what it is asked for
     except OSError:
         return None
+    try:
+        if size <= limit:
+            with open(path, "rb") as file:
+                return file.read(size)  # not `limit`: it takes the memory for what it is asked for
+    except OSError:
+        pass
+    return b""

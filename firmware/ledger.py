@@ -39,8 +39,8 @@ class Ledger:
         self.torn = False
 
     def record(self, event: str, fields: dict) -> None:
-        """session_started, session_resumed or session_ended. Raises MemoryError where it is owed,
-        or `torn`.
+        """session_started, session_resumed or session_ended; `token` in bytes. Raises MemoryError
+        where it is owed, or `torn`.
         """
         try:
             self._take_down(event, fields)
@@ -125,6 +125,8 @@ class Ledger:
     def _pay(self):
         while self._owed:
             event, fields = self._owed[0]
+            if type(fields.get("token")) is bytes:  # only now: what is owed is taken down first
+                fields["token"] = hex_of(fields["token"])
             if event != "session_started":
                 fields["session"] = self._number
             n = self._uplink.record(event, fields)

@@ -54,7 +54,7 @@ class Settings:
             return None  # none yet
         try:
             body = self._verify(raw)
-            self._apply(self._checked(body), body["v"], raw)
+            self._apply(self._checked(body), body["v"], raw[:_SIGNATURE_BYTES])
         except ValueError as error:
             self._values["access"] = "restricted"
             return str(error)
@@ -68,17 +68,17 @@ class Settings:
     def offer(self, body: dict, raw: bytes) -> None:
         """Apply a verified message and keep it. SettingsError, OSError: nothing has changed."""
         checked = self._checked(body)
+        signature = bytes(raw[:_SIGNATURE_BYTES])  # after the flash nothing may want for memory
         flash.replace(self._path, raw)
-        self._apply(checked, body["v"], raw)
+        self._apply(checked, body["v"], signature)
 
-    def _apply(self, checked, version, raw):
-        self._values, week = checked
-        self.in_schedule = week.holds
+    def _apply(self, checked, version, signature):
+        self._values, self.in_schedule = checked
         self.version = version
-        self._signature = bytes(raw[:_SIGNATURE_BYTES])
+        self._signature = signature
 
     def _checked(self, body: dict) -> tuple:
-        """Every value, and the week of the schedules."""
+        """Every value, and `in_schedule` of the schedules."""
         values: dict = dict(self._defaults)
         for name, allowed in _ALLOWED.items():
             if name not in body:
@@ -104,7 +104,7 @@ class Settings:
         version = body.get("v")
         if type(version) is not int or version <= self.version:
             raise SettingsError(f"version {version!r} <= {self.version}")
-        return values, week
+        return values, week.holds
 
 
 def _words(allowed) -> str:

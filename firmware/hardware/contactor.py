@@ -30,7 +30,7 @@ class Contactor:
 
     def __init__(self, coil, feedback, interlock, feedback_ms: int = 100, retry_s: int = 5):
         self._coil = coil
-        self._feedback = feedback
+        self.feedback = feedback
         self.interlock = interlock
         self._feedback_ms = feedback_ms
         self._retry_ms = retry_s * 1_000
@@ -91,14 +91,14 @@ class Contactor:
             self._pausing = False
             if self.fault == STUCK_OPEN:
                 self.fault = None
-        if self._feedback is not None and not self._settling:
+        if self.feedback is not None and not self._settling:
             self._compare(now_ms)
         if self._wanted and not self._on:
             self.close()
         return self.fault
 
     def _compare(self, now_ms):
-        agreed = (self._feedback() != 0) == self._on
+        agreed = (self.feedback() != 0) == self._on
         if agreed != self._agreed:
             self._agreed = agreed
             self._agreed_ms = now_ms

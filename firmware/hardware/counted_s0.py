@@ -25,6 +25,7 @@ class CountedS0(Meter):
 
     def __init__(self, counter, pin, pulses_per_kwh: int, stall_s: int = 0, ticks=ticks_ms):
         super().__init__(pulses_per_kwh, stall_s)
+        self.pin = pin
         self._ticks = ticks
         counter.init(pin=pin, falling=counter.INCREMENT, rising=counter.IGNORE, filter=_FILTER)
         counter.start()

@@ -53,11 +53,17 @@ class Light:
 
     def overlay(self, name: str, now_ms: int) -> None:
         """Show an overlay for its two seconds, in place of another one if there is one."""
-        self._cover(table.OVERLAYS[name], now_ms, table.OVERLAY_MS)
+        self.cover(table.OVERLAYS[name], now_ms, table.OVERLAY_MS)
 
     def identify(self, now_ms: int) -> None:
         """Blink white for ten seconds."""
-        self._cover(IDENTIFY, now_ms, _IDENTIFY_MS)
+        self.cover(IDENTIFY, now_ms, _IDENTIFY_MS)
+
+    def cover(self, look: tuple, now_ms: int, for_ms: int) -> None:
+        """Show `look`, (colour, pattern), in place of everything else for so long."""
+        self._over = look
+        self._over_ms = now_ms
+        self._over_for_ms = for_ms
 
     def uncover(self) -> None:
         """End an overlay before its time: the state has become what matters."""
@@ -94,11 +100,6 @@ class Light:
         self._rested = False
         self._lamp.write(red, green, blue)
         return True
-
-    def _cover(self, look, now_ms, for_ms):
-        self._over = look
-        self._over_ms = now_ms
-        self._over_for_ms = for_ms
 
     def _percent(self, now_ms):
         """How bright the lamp is now; leaves the full colour in `_colour`."""

@@ -5,7 +5,7 @@ an interrupt counts them, counted_s0.py where the chip does.
 
 class Meter:
     """`pulses` so far. `stall_s`: without a pulse for so long, while a vehicle draws, something is
-    wrong with it; 0: never."""
+    wrong with it; 0: never. One that counts also has `pin`, where they come."""
 
     def __init__(self, pulses_per_kwh: int, stall_s: int):
         self._per_kwh = pulses_per_kwh

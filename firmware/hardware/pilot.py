@@ -62,6 +62,8 @@ def duty(max_current_a: int) -> int:
 class Pilot:
     """Reads the pilot through `adc` (`read_uv`), drives it through `pwm` (`duty_u16`, 1 kHz).
 
+    peak_mv, low_mv: the highest and the lowest voltage of the last look.
+
     fault: the name of what is wrong, or None. Wrong stays wrong: state D and a missing diode until
     the vehicle is gone, state E and F until the pilot was well for a second.
 
@@ -79,8 +81,8 @@ class Pilot:
         self.fault = None
         self.offered = False
         self._raw = _A
-        self._peak_mv = 0
-        self._low_mv = 0
+        self.peak_mv = 0
+        self.low_mv = 0
         self._reads = 0
         self._misses = 0  # looks on end that did not meet the positive half-wave
         self._connected = Debounced(CONNECT_MS, DISCONNECT_MS)
@@ -104,7 +106,7 @@ class Pilot:
         """Look once, for at most 4.4 ms; call it every 10 ms. Returns (connected, asks)."""
         self._look()
         raw = self._classify()
-        diode = not self.offered or self._low_mv <= _NEGATIVE_MV
+        diode = not self.offered or self.low_mv <= _NEGATIVE_MV
         why = None
         if raw != _NOTHING:
             self._raw = raw
@@ -136,9 +138,9 @@ class Pilot:
             self.fault = None
 
     def _classify(self):
-        peak_mv = self._peak_mv
+        peak_mv = self.peak_mv
         few = self._reads < _READS_MIN
-        if self.offered and peak_mv < _POSITIVE_MV and (few or self._low_mv <= _NEGATIVE_MV):
+        if self.offered and peak_mv < _POSITIVE_MV and (few or self.low_mv <= _NEGATIVE_MV):
             if self._misses < _MISSES:
                 self._misses += 1
             if few or self._misses < _MISSES:
@@ -182,6 +184,6 @@ class Pilot:
                 peak_mv = mv
             elif mv < low_mv:
                 low_mv = mv
-        self._peak_mv = peak_mv
-        self._low_mv = low_mv
+        self.peak_mv = peak_mv
+        self.low_mv = low_mv
         self._reads = reads

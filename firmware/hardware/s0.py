@@ -21,6 +21,7 @@ class S0(Meter):
 
     def __init__(self, pin, pulses_per_kwh: int, stall_s: int = 0, ticks=ticks_ms):
         super().__init__(pulses_per_kwh, stall_s)
+        self.pin = pin
         self._ticks = ticks
         self._low = False  # a pulse that began before the start is nobody's
         self._fell_ms = self._counted_ms = ticks()

@@ -46,12 +46,12 @@ class Contact:
     tells_draw = False
 
     def __init__(self, pin):
-        self._pin = pin
+        self.pin = pin
         self._connected = Debounced(CONNECT_MS, DISCONNECT_MS)
 
     def sample(self, now_ms: int) -> tuple:
         """Look once; call it every 10 ms. Returns (connected, asks)."""
-        return ASKS if self._connected.update(not self._pin(), now_ms) else NEITHER
+        return ASKS if self._connected.update(not self.pin(), now_ms) else NEITHER
 
     def offer(self, on: bool) -> None:
         """Nothing to tell a vehicle through a contact."""

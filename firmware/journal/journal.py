@@ -227,6 +227,10 @@ class Journal:
                 return
         self._behind = max(0, self._behind - 1)
 
+    def holds(self, n: int) -> bool:
+        """Whether event `n` is on the flash, or has been."""
+        return n < self._head.covers
+
     def link_lost(self) -> None:
         """What was on its way is sent again: an event may arrive twice, but never not at all."""
         self._sent = self._acknowledged_up_to

@@ -13,7 +13,7 @@ from host_tests.end_to_end.conftest import STRANGER, Site, wait
 from host_tests.end_to_end.listing import BLOCKED, USER, Lists, built, strangers
 from host_tests.end_to_end.seeing import coil, light, ms_from_card_to, plug_in, tap, unplug
 from host_tests.end_to_end.wire import Wire
-from host_tests.link.fault_proxy import FaultProxy
+from tools.fault_proxy import FaultProxy
 from tools.portal import allowlist
 from tools.portal.allowlist import AllowList
 from tools.virtual.client import VirtualCharger

@@ -35,7 +35,9 @@ def test_the_firmware_runs_from_rom_and_not_from_the_heap(tmp_path: Path):
             "allowlist",
             "boot.py",
             "config.json",
+            "firmware.json",
             "journal",
+            "loader.mpy",
             "main.py",
             "state",
         ]

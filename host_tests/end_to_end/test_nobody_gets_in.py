@@ -25,8 +25,8 @@ from host_tests.end_to_end.seeing import (
     unplug,
 )
 from host_tests.end_to_end.wire import Wire, signed
-from host_tests.link.fault_proxy import FaultProxy
 from tools.broker import AMQTT
+from tools.fault_proxy import FaultProxy
 from tools.portal import signing
 from tools.portal.token import token
 from tools.virtual.client import VirtualCharger

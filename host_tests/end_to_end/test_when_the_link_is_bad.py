@@ -15,8 +15,8 @@ from host_tests.end_to_end.seeing import (
     tap,
     unplug,
 )
-from host_tests.link.fault_proxy import FaultProxy
 from tools.broker import free_port
+from tools.fault_proxy import FaultProxy
 from tools.virtual.client import VirtualCharger
 
 TAP_LIMIT_MS = 200  # p99 of 40 ms is a board's budget; this computer is shared and noisy

@@ -1,6 +1,9 @@
 """What one part tells another, with stands in the place of the parts."""
 
+import os
 import sys
+
+from host_tests.pure.place import directory
 
 
 class _Stand:
@@ -46,7 +49,9 @@ class _Bench:
         self.lamp = {}
         made = self.app = _App()
         made._errors = 0
-        made._said = "no link"
+        made.said = "no link"
+        made._typed = _Stand(ipoll=lambda ms: ())
+        made._update = None
         made._restart_at = None
         made._reader_failed = False
         made._journal_fails = False
@@ -110,6 +115,26 @@ def test_housekeeping_outlives_a_want_of_memory_and_none_keeps_the_other_from_it
     bench = _Bench(full=("sync",))
     bench.housekeeping()
     assert bench.done == ["subscribe", "sync", "failed", "flush", "send"]
+
+
+def test_an_update_is_looked_after_until_nothing_is_left_of_it():
+    bench = _Bench()
+    alive = []
+    left = [False, False, True]
+
+    def tick(now_ms, *parts):
+        alive.append(parts[0])
+        return left.pop(0)
+
+    bench.app._update = _Stand(tick=tick, proven=False)
+    fed = [True, False, True]
+    bench.app._watchdog = _Stand(feed=lambda now_ms: fed.pop(0), late=lambda now_ms: ["reader"])
+    for _ in range(3):
+        bench.housekeeping()
+    bench.app._watchdog = _Stand(feed=lambda now_ms: True)
+    assert alive == [True, False, True]
+    assert bench.app._update is None
+    bench.housekeeping()
 
 
 def test_a_new_connection_is_told_to_everybody_before_anything_needs_memory():
@@ -220,3 +245,24 @@ def test_the_first_time_that_is_told_is_an_event_from_which_others_get_theirs():
 
 def _fails(_):
     raise ZeroDivisionError
+
+
+def test_what_is_no_folder_and_what_is_none_of_its_files_is_put_aside():
+    if not hasattr(os, "ilistdir"):
+        return  # only a board's own tells what is what
+    place = directory()
+    with open(place + "state", "wb") as file:
+        file.write(b"a file")
+    os.mkdir(place + "list")
+    os.mkdir(place + "list/ref")
+    os.mkdir(place + "list/ref/inside")
+    here = os.getcwd()
+    os.chdir(place)
+    try:
+        for folder in ("state", "list", "new"):
+            app._make(folder)
+        assert sorted(os.listdir()) == ["list", "new", "ref.old", "state", "state.old"]
+        assert (os.listdir("list"), os.listdir("state")) == (["ref"], [])
+        assert os.stat("list/ref")[6] == 0 and not os.stat("list/ref")[0] & 0x4000
+    finally:
+        os.chdir(here)

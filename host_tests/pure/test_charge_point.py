@@ -1,6 +1,6 @@
 from collections import namedtuple
 
-from firmware import charge_point
+from firmware import charge_point, ledger
 from firmware.access.light import STATES
 from firmware.allowlist.ref import Applied
 from firmware.charge_point import ChargePoint
@@ -314,6 +314,25 @@ def test_a_sessions_record_that_found_no_memory_is_made_up_for_in_its_order():
     assert bench.point.session_shown()["n"] == FIRST_N + 3
     bench.unplug()
     assert bench.events[-1][1]["session"] == FIRST_N + 3
+
+
+def test_a_sessions_record_is_taken_down_before_anything_needs_memory():
+    bench = Bench()
+    bench.plug()
+    text = ledger.hex_of
+
+    def fails(token):
+        raise MemoryError("no room for text")
+
+    ledger.hex_of = fails
+    try:
+        bench.tap()
+    finally:
+        ledger.hex_of = text
+    assert bench.contactor.closed is True
+    assert bench.events == []
+    bench.pass_s(1)
+    assert bench.fields("session_started")["token"] == (NUMBER * 3)[:7].hex()
 
 
 def test_an_offer_that_fails_does_not_keep_the_contactor_closed():

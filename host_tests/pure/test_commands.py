@@ -20,6 +20,7 @@ class Bench:
         self.declines = None
         self.identified = 0
         self.session = START
+        self.tester = None
         self.enrolments = []
         self.answers = []
         self.asked = None
@@ -100,6 +101,16 @@ def test_switched_off_outlives_a_restart():
     assert SwitchedOff(path).load() is True
     assert bench.do("available", on=True) is None
     assert SwitchedOff(path).load() is False
+
+
+def test_where_it_is_damaged_whether_it_is_switched_off_it_is_off():
+    path = directory() + "available"
+    for damaged in (b"", b"o", b"of", b"\x00\x00\x00", b"on\n", b"off" * 9):
+        with open(path, "wb") as file:
+            file.write(damaged)
+        switched_off = SwitchedOff(path)
+        assert switched_off.load() is True
+        assert switched_off.damaged
 
 
 def test_switching_off_works_at_once_even_where_it_cannot_be_kept():
@@ -227,5 +238,10 @@ def test_a_restart_keeps_nobody_waiting_for_a_card_and_ends_no_session():
 
 def test_selftest_begins():
     bench = Bench()
-    bench.do("selftest")
+    bench.tester = Bench()  # that the point made of it
+    assert bench.do("selftest", v=77) is None
     assert bench.events == [("selftest", True)]
+    assert bench.tester.v == 77
+    bench.declines = "selftest: not while charging"
+    assert bench.do("selftest", v=78) == "selftest: not while charging"
+    assert bench.tester.v == 77

@@ -1,3 +1,5 @@
+import os
+
 from firmware import flash
 from host_tests.pure.place import directory
 
@@ -9,11 +11,14 @@ def test_a_file_is_replaced_by_its_parts():
     assert flash.read(path, 3) == b"new"
 
 
-def test_what_is_missing_or_too_long_is_none():
+def test_what_is_missing_is_none_and_what_cannot_be_read_or_is_too_long_is_empty():
     path = directory() + "file"
     assert flash.read(path, 3) is None
     flash.replace(path, b"long")
-    assert flash.read(path, 3) is None
+    assert flash.read(path, 3) == b""
+    os.remove(path)
+    os.mkdir(path)
+    assert flash.read(path, 1 << 30) == b""
 
 
 def test_a_short_file_takes_little_memory_whatever_the_limit():

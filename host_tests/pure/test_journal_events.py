@@ -91,6 +91,20 @@ def test_an_event_is_sent_only_once_it_is_on_the_flash():
     assert desk.journal.unsent()["event"] == "session_started"
 
 
+def test_the_journal_says_which_events_the_flash_holds():
+    desk = Desk()
+    n = desk.journal.add("booted", {}, None, 1)
+    assert not desk.journal.holds(n)
+    desk.files.error = 28
+    desk.settle()
+    assert not desk.journal.holds(n)
+    desk.files.error = None
+    desk.settle(6_000)
+    assert desk.journal.holds(n) and not desk.journal.holds(n + 1)
+    desk.events()
+    assert desk.journal.holds(n)
+
+
 def test_a_time_that_is_certainly_past_goes_along_where_the_clock_is_not_set():
     desk = Desk()
     desk.journal.add("session_started", started(), None, 1, T)

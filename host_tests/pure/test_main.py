@@ -1,68 +1,82 @@
+"""main.py with stands in the place of the loader, of the firmware, and of the board's modules."""
+
 import sys
+
+from host_tests.pure.loading import Stand
+from host_tests.pure.place import directory
 
 _PATH = __file__[: -len("host_tests/pure/test_main.py")] + "main.py"
 
+# main.py empties the loader, which only a real module bears.
+_LOADER = "from bench import Incomplete, Trial, alarm, load\n"
+_FOLDER = directory()
+with open(_FOLDER + "loader.py", "w") as file:
+    file.write(_LOADER)
 
-class _Stand:
-    """Stands for a module that main.py imports."""
 
-    def __init__(self, **names):
-        for name in names:
-            setattr(self, name, names[name])
+class _Incomplete(Exception):
+    pass
 
 
 class _Board:
-    """What main.py finds on a board, and what it did there, in order."""
+    """`state`: what the loader returns, or an exception that it raises. `ended_by`: what the
+    firmware returns or raises, or None where there is none to import. `done`: what happened."""
 
-    def __init__(self, ended_by):
+    def __init__(self, state, ended_by=True, pause=lambda seconds: None):
         self.done = done = []
+        self.said = []
 
-        class App:
-            feed = "feed"
+        def load():
+            if isinstance(state, BaseException):
+                raise state
+            return state
 
-            def __init__(self, *_):
-                pass
-
-            def run(self):
+        def run(given):
+            assert given is state
+            done.append("loader" if "loader" in sys.modules else "runs")
+            if isinstance(ended_by, BaseException):
                 raise ended_by
+            return ended_by
 
-            def open(self):
-                done.append("opened")
+        def sleep(seconds):
+            done.append("pause")
+            pause(seconds)
 
-        class Timer:
-            def __init__(self, number):
-                pass
+        class Trial:
+            def __init__(self, given):
+                assert given is state
+                done.append("trial")
 
-            def init(self, period, callback):
-                done.append("timer")
+            def end(self):
+                done.append("trial ends")
 
-        board = _Stand(Board=lambda settings, machine: None)
-        config = _Stand(load=lambda path: {"broker": {"tls": False}}, ConfigError=KeyError)
         self._modules = {
-            "gc": _Stand(threshold=lambda size: None),
-            "machine": _Stand(Timer=Timer, reset=lambda: done.append("reset")),
-            "network": _Stand(),
-            "time": _Stand(sleep=lambda seconds: done.append("pause")),
-            "firmware": _Stand(config=config),
-            "firmware.config": config,
-            "firmware.app": _Stand(App=App),
-            "firmware.hardware": _Stand(board=board),
-            "firmware.hardware.board": board,
+            "bench": Stand(
+                Incomplete=_Incomplete, Trial=Trial, load=load, alarm=lambda: done.append("red")
+            ),
+            "gc": Stand(threshold=lambda size: None),
+            "machine": Stand(reset=lambda: done.append("reset")),
+            "time": Stand(sleep=sleep),
+            "firmware": Stand(start=Stand(run=run)) if ended_by is not None else Stand(),
         }
 
-    def start(self, say):
-        """Run main.py; `say` is its `print`."""
+    def start(self):
+        """Run main.py; what happened."""
         with open(_PATH) as file:
             source = file.read()
-        before = {}
+        names = {"print": lambda *words: self.said.append(" ".join(map(str, words)))}
+        names["__name__"] = "__main__"
+        before = {"loader": sys.modules.pop("loader", None)}
         for name in self._modules:
             before[name] = sys.modules.pop(name, None)
             sys.modules[name] = self._modules[name]
+        sys.path.insert(0, _FOLDER)
         try:
             # Compiled first: CPython takes a KeyboardInterrupt out of a text that is executed for
             # one that nobody caught, and ends by SIGINT when all tests are over.
-            exec(compile(source, "main.py", "exec"), {"print": say, "__name__": "__main__"})
+            exec(compile(source, "main.py", "exec"), names)
         finally:
+            sys.path.remove(_FOLDER)
             for name in before:
                 sys.modules.pop(name, None)
                 if before[name] is not None:
@@ -70,19 +84,59 @@ class _Board:
         return self.done
 
 
-def test_ctrl_c_opens_the_contactor_and_leaves_the_board_fed():
-    board = _Board(KeyboardInterrupt())
-    assert board.start(lambda *_: board.done.append("said")) == ["opened", "timer", "said"]
+def _state(proven=True, before=None):
+    return {"proven": proven, "before": before}
 
 
-def test_a_second_ctrl_c_finds_the_contactor_open():
-    board = _Board(KeyboardInterrupt())
+def _on_trial():
+    return _state(False, {"run": "a"})
 
-    def pressed_again(*_):
+
+def test_what_is_proven_runs_without_the_loader():
+    assert _Board(_state()).start() == ["runs"]
+    assert _Board(_state(True, {"run": "a"})).start() == ["runs"]
+    assert _Board(_state(False)).start() == ["runs"]
+    assert _Board(None).start() == ["runs"]
+
+
+def test_the_loader_stays_for_a_trial_until_somebody_is_at_the_console():
+    for ended_by in (True, KeyboardInterrupt()):
+        assert _Board(_on_trial(), ended_by).start() == ["trial", "loader", "trial ends"]
+
+
+def test_a_crash_is_said_and_the_board_starts_again():
+    for error in (ValueError("broken"), SystemExit(), MemoryError()):
+        assert _Board(_state(), error).start()[-2:] == ["pause", "reset"]
+        assert _Board(_on_trial(), error).start()[1:4] == ["loader", "pause", "reset"]
+
+
+def test_a_firmware_that_cannot_be_imported_is_a_crash():
+    assert _Board(_state(), None).start() == ["pause", "reset"]
+
+
+def test_ctrl_c_after_a_crash_leaves_the_board_to_its_console():
+    def pressed(_):
         raise KeyboardInterrupt
 
-    try:
-        board.start(pressed_again)
-    except KeyboardInterrupt:
-        pass
-    assert board.done == ["opened", "timer"]
+    board = _Board(_on_trial(), ValueError(), pressed)
+    assert board.start() == ["trial", "loader", "pause", "trial ends"]
+    assert board.said == ["tapgate stopped by the console"]
+
+
+def test_a_configuration_that_only_the_new_version_refuses_is_a_crash():
+    assert _Board(_state(), False).start() == ["runs"]
+    assert _Board(_on_trial(), False).start()[:4] == ["trial", "loader", "pause", "reset"]
+
+
+def test_an_incomplete_board_says_what_is_missing_and_what_to_do():
+    board = _Board(_Incomplete("firmware.json is missing"))
+    assert board.start() == ["red"]
+    said = "tapgate is incomplete: firmware.json is missing; run `tapgate provision` again"
+    assert board.said == [said]
+
+
+def test_whatever_else_goes_wrong_in_the_loader_ends_at_the_console_and_in_no_crash_loop():
+    for error in (MemoryError(), OSError(5), ValueError("x"), ImportError("no module named 'x'")):
+        board = _Board(error)
+        assert board.start() == ["red"]
+        assert board.said[0].startswith("tapgate is incomplete: " + repr(error)[:6])

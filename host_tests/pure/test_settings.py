@@ -58,7 +58,7 @@ def test_what_is_on_the_flash_is_verified_again():
 
 def test_settings_that_were_damaged_open_nothing_until_others_come():
     path = directory() + "settings"
-    for raw in (b"bad  {}", b"", b"good {", b'good {"v":0}'):
+    for raw in (b"bad  {}", b"", b"good {", b'good {"v":0}', b"9" * 9_000):
         with open(path, "wb") as file:
             file.write(raw)
         held = Settings(path, verify, dict(DEFAULTS, access="open"))

@@ -4,6 +4,7 @@ from time import ticks_add  # pyright: ignore[reportAttributeAccessIssue]
 
 from firmware.allowlist.store import RESERVE_BYTES, Store
 from firmware.allowlist.sync import ANSWER_MS, OBJECTS_AT_ONCE, PASSES, RETRY_MS, Sync
+from host_tests.pure.check import raises
 from host_tests.pure.flash_model import Files, Flash, PowerCut
 from host_tests.pure.lists import List, digest, entry, name, people, shard, token, verify
 
@@ -456,6 +457,25 @@ def test_a_full_flash_keeps_the_old_list_and_is_reported():
     assert charger.holds(new)
     assert charger.asked.count(name(new.index)) == 1
     assert charger.sync.problem is None
+
+
+def test_a_list_that_memory_could_not_even_be_begun_for_is_followed_later():
+    def fails(*given):
+        del charger.sync._follow
+        raise MemoryError("no room")
+
+    for times in (1, 2):
+        charger = with_list(List(people(range(20)), 2))
+        other = List(people(range(30)), 2)
+        charger.objects.update(other.objects)
+        charger.sync._follow = fails
+        raises(MemoryError, charger.sync.offer, *other.ref(2))
+        if times == 2:
+            charger.sync._follow = fails
+            raises(MemoryError, charger.turn)
+        assert charger.version() == 1
+        charger.settle()
+        assert charger.holds(other)
 
 
 def test_a_flash_that_fills_up_in_the_middle_keeps_the_old_list():

@@ -141,6 +141,21 @@ def test_the_state_is_retained_and_sent_at_once():
     assert (topic, json.loads(payload), retain, qos) == (TOPICS.state, {"online": True}, True, 1)
 
 
+def test_over_each_connection_a_state_has_yet_to_be_told():
+    bench = Bench()
+    assert not bench.uplink.told
+    bench.mqtt.room = 0
+    bench.send()
+    assert not bench.uplink.told
+    bench.mqtt.room = 9
+    bench.pass_s(1)
+    assert bench.uplink.told
+    bench.uplink.connected()
+    assert not bench.uplink.told
+    bench.send()
+    assert bench.uplink.told
+
+
 def test_a_state_that_stays_as_it_is_goes_out_once_a_minute():
     bench = Bench()
     bench.pass_s(59)

@@ -308,7 +308,7 @@ def test_an_error_of_the_application_is_not_mistaken_for_the_chip(bench: Bench) 
     def on_card(number: bytes) -> None:
         raise OSError("flash")
 
-    bench.reader._presentation._on_card = on_card
+    bench.reader.presentation._on_card = on_card
     bench.place(A)
     with pytest.raises(OSError, match="flash"):
         bench.poll()
