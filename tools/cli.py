@@ -6,6 +6,7 @@ do; 2 wrong usage. A traceback appears only when TAPGATE_DEBUG asks for it.
 
 import io
 import os
+import re
 import sys
 from collections.abc import Sequence
 from functools import cache
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     import typer
 
 DEBUG_VARIABLE = "TAPGATE_DEBUG"
+# In an address, wherever somebody has typed it by mistake and reads it again.
+_PASSWORD = re.compile(r"(://[^\s:/@]*):\S*@")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -85,7 +88,8 @@ def _usage_line(error: "typer.TyperException") -> str:
 
 def _failed(why: str, status: int) -> int:
     try:
-        sys.stderr.write(f"tapgate: {' '.join(why.split())}\n")
+        said = _PASSWORD.sub(r"\1:…@", " ".join(why.split()))
+        sys.stderr.write(f"tapgate: {said}\n")
         sys.stderr.flush()
     except OSError:
         return status  # nobody is listening there either

@@ -88,6 +88,24 @@ def test_an_end_says_how_much_when_and_why(fields, words):
         ({"event": "session_resumed", "session": 9, "wh": 2_100}, "2.100 kWh so far"),
         ({"event": "fault", "fault": "meter", "detail": "x"}, "fault meter, detail x"),
         ({"event": "booted", "t_min": NOON}, "t_min 2026-05-04 12:00"),
+        ({"event": "selftest_done", "passed": True, "failed": [], "parts": {"wifi": -6}}, "passed"),
+        (
+            {"event": "selftest_done", "v": 7, "passed": False, "failed": ["wifi", "list"]},
+            "failed: wifi, list, v 7",
+        ),
+        (
+            {"event": "selftest_done", "passed": False, "failed": [], "why": "it was ended"},
+            "ended early: it was ended",
+        ),
+        ({"event": "selftest_done", "failed": 5}, "not passed"),
+        (
+            {"event": "update_failed", "firmware": "0.2.0", "why": "3 crashes"},
+            "0.2.0 gave way to the version before, 3 crashes",
+        ),
+        (
+            {"event": "update_failed", "firmware": None},
+            "null gave way to the version before, null",
+        ),
         (
             {"event": "card_refused", "token": "0" * 14, "verdict": "Unknown"},
             f"card {'0' * 14}, verdict Unknown",

@@ -8,11 +8,12 @@ import pytest
 
 from host_tests.portal.books import ANNAS, NOON, Books, card, started
 from host_tests.portal.conftest import Tapgate
+from tools.portal.schema import SCHEMA_VERSION
 
 # What layout 2 had in place of what is there now.
 LAYOUT_2 = """
 DROP TABLE charging_session; DROP TABLE holding; DROP TABLE removed_person;
-DROP TABLE charger_boot; DROP TABLE event;
+DROP TABLE charger_boot; DROP TABLE event; DROP TABLE removed_charger; DROP TABLE held_event;
 CREATE TABLE event (
     id INTEGER NOT NULL, charger_id INTEGER NOT NULL, n BIGINT NOT NULL, boot BIGINT NOT NULL,
     t BIGINT, up BIGINT NOT NULL, event VARCHAR(32) NOT NULL, body JSON NOT NULL,
@@ -90,8 +91,17 @@ def test_they_are_brought_up_once(former, site, home):
     for _ in range(2):
         assert site("card", "list").status == 0
     with sqlite3.connect(home / "tapgate.db") as tables:
-        assert tables.execute("SELECT version FROM schema").fetchall() == [(3,)]
+        assert tables.execute("SELECT version FROM schema").fetchall() == [(SCHEMA_VERSION,)]
         assert tables.execute("SELECT count(*) FROM holding").fetchall() == [(1,)]
+
+
+def test_those_that_knew_no_removed_chargers_go_on(site, home):
+    """Layout 3."""
+    with sqlite3.connect(home / "tapgate.db") as tables:
+        tables.executescript("DROP TABLE removed_charger; DROP TABLE held_event;")
+        tables.execute("UPDATE schema SET version = 3")
+    assert site("charger", "remove", "garage").status == 0
+    assert site("charger", "list", "--json").json == []
 
 
 def test_what_cannot_be_brought_up_stays_as_it_was(former, site, home):

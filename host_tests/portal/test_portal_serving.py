@@ -21,7 +21,7 @@ from tools.portal import chargers, commanding, database, publishing, serving, si
 from tools.portal import home as homes
 from tools.portal.bridge import Bridge
 from tools.portal.duty import Duty, Order, Outgoing
-from tools.portal.schema import Charger, Event
+from tools.portal.schema import Event
 
 STATE = "tapgate/home/garage/state"
 
@@ -541,15 +541,15 @@ def test_a_number_that_was_used_before_for_another_event_is_told(live, served, s
     assert stored(home) == [(7, "booted")]
 
 
-def test_a_charger_that_has_not_got_its_new_key_yet_is_heard(live, served, seen, home):
+def test_what_a_charger_signs_with_its_former_key_is_held_back(live, served, seen, home):
     former = key(home)
-    with database.changing(home) as session:
-        charger = session.get(Charger, 1)
-        assert charger
-        charger.former_key, charger.key = charger.key, "ab" * 32
+    assert live("charger", "rekey", "garage").status == 0
     say_event(seen, former, 1)
-    say_event(seen, bytes.fromhex("ab" * 32), 2)
-    until(lambda: len(stored(home)) == 2)
+    served.says("held back")
+    say_event(seen, key(home), 2)
+    until(lambda: stored(home))
+    assert stored(home) == [(2, "booted")]
+    assert [each["n"] for each in live("charger", "held", "garage", "--json").json] == [1]
 
 
 def test_a_name_that_somebody_made_up_does_nothing_to_a_terminal(live, served, seen):

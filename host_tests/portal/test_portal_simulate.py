@@ -12,8 +12,8 @@ from tools.virtual import simulate
 def calls(monkeypatch):
     made: list[tuple] = []
 
-    def run(*arguments) -> int:
-        made.append(arguments)
+    def run(*arguments, board) -> int:
+        made.append((*arguments, *board))
         return 0
 
     monkeypatch.setattr(simulate, "run", run)
@@ -24,10 +24,11 @@ def test_the_options_reach_the_simulator(tapgate: Tapgate, calls):
     answer = tapgate(
         *("simulate", "--config", "c.json", "--flash", "f.img", "--control", "7001", "--serial"),
         *("--main", "m.py", "--path", "lib", "--heap", "110", "--stdin"),
+        *("--board", "rom=no", "--board", "machine=Other board with ESP32"),
     )
     assert (answer.status, answer.out, answer.err) == (0, "", "")
     named = (Path("c.json"), Path("f.img"), 7001, True, Path("m.py"), Path("lib"), 110, True)
-    assert calls == [named]
+    assert calls == [(*named, "rom=no", "machine=Other board with ESP32")]
 
 
 def test_it_needs_no_installation_and_little_said(tapgate: Tapgate, calls, home):
@@ -37,5 +38,5 @@ def test_it_needs_no_installation_and_little_said(tapgate: Tapgate, calls, home)
 
 
 def test_its_failure_is_the_commands_status(tapgate: Tapgate, monkeypatch):
-    monkeypatch.setattr(simulate, "run", lambda *_: 1)
+    monkeypatch.setattr(simulate, "run", lambda *_, **__: 1)
     assert tapgate("simulate", "--config", "c.json", "--flash", "flash").status == 1

@@ -16,7 +16,7 @@ import pytest
 
 from host_tests.portal.conftest import OWNER, process
 from host_tests.portal.scripted_charger import ScriptedCharger, done
-from tools.portal import chargers, commanding, database
+from tools.portal import chargers, commanding, database, self_testing
 
 TOKEN = "a1b2c3d4e5f607"
 
@@ -135,6 +135,7 @@ def test_a_stop_says_whose_session_is_over(live, user, charger, home):
         assert answer == {
             "charger": "garage",
             "ended": True,
+            "tested": False,
             "person": user,
             "wh": 1200,
             "reason": "remote",
@@ -142,11 +143,68 @@ def test_a_stop_says_whose_session_is_over(live, user, charger, home):
     assert "1200 Wh" in live("stop", "garage").out
     charger.answers["stop"] = [done()]  # approved, but no vehicle has come
     assert "taken back" in live("stop", "garage").out
+    charger.answers["stop"] = [{"event": "selftest_done", "passed": False}, done()]
+    assert "the self-test at garage is ended" in live("stop", "garage").out
 
 
 def test_a_stop_where_nothing_runs_says_so(live, charger):
     charger.answers["stop"] = [done("stop: not while available")]
     refused(live("stop", "garage"), "no session runs there", "available")
+
+
+def tested(**fields):
+    """A self-test's event, by the order that it follows."""
+    return lambda body: [done(), {"event": "selftest_done", "v": body["v"], **fields}]
+
+
+def test_a_self_test_from_afar_waits_for_its_result(live, charger):
+    parts = {"reader": 0x92, "card": True, "wifi": -61}
+    charger.answers["selftest"] = tested(passed=True, failed=[], parts=parts)
+    answer = live("selftest", "garage", "--json").json
+    assert (answer["charger"], answer["passed"]) == ("garage", True)
+    rows = {row["part"]: row for row in answer["parts"]}
+    assert rows["wifi"]["found"] == "-61 dBm" and rows["meter"]["ok"] is None
+    out = live("selftest", "garage").out
+    assert "the self-test has passed; not tested: light, contactor" in out
+
+
+def test_a_self_test_that_fails_or_ends_early_is_exit_status_one(live, charger):
+    charger.answers["selftest"] = tested(passed=False, failed=["wifi"], parts={"wifi": -88})
+    answer = live("selftest", "garage")
+    refused(answer, "the self-test has failed: wifi", "what to do stands in the table")
+    assert "-88 dBm" in answer.out and "closer" in answer.out
+    charger.answers["selftest"] = tested(
+        passed=False, failed=[], parts={}, why="a vehicle was plugged in\x1b"
+    )
+    answer = live("selftest", "garage", "--json")
+    refused(answer, "has ended early: a vehicle was plugged in")
+    assert json.loads(answer.out)["passed"] is False and "\x1b" not in answer.err
+
+
+def test_a_self_test_that_tells_no_result_is_said_to_be_open(live, charger, monkeypatch):
+    monkeypatch.setattr(self_testing, "TEST_S", 0.5)
+    charger.answers["selftest"] = [done()]
+    refused(live("selftest", "garage"), "told no result", "tapgate events --charger garage")
+
+
+@pytest.mark.parametrize(
+    ("why", "words"),
+    [
+        ("selftest: not while charging", "tapgate stop garage"),
+        ("selftest: not while awaiting", "unplug it first"),
+        ("selftest: not while faulted", "unplug it first"),
+        ("selftest: not while service", "its self-test runs"),
+    ],
+)
+def test_a_self_test_that_is_declined_says_what_helps(live, charger, why, words):
+    charger.answers["selftest"] = [done(why)]
+    refused(live("selftest", "garage"), words)
+
+
+def test_a_self_test_needs_a_name_or_a_port(live):
+    for arguments in ((), ("garage", "--port", "/dev/ttyUSB0")):
+        answer = live("selftest", *arguments)
+        assert answer.status == 2 and "--port" in answer.err
 
 
 def test_the_other_orders_reach_the_charger(live, charger):

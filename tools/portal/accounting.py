@@ -15,13 +15,14 @@ from typing import Any
 from sqlalchemy import select, tuple_
 from sqlalchemy.orm import Session, aliased
 
-from tools.portal import holdings
+from tools.portal import chargers, holdings
 from tools.portal.schema import (
     Card,
     Charger,
     ChargingSession,
     Holding,
     Person,
+    RemovedCharger,
     RemovedPerson,
     ReportedState,
 )
@@ -45,6 +46,7 @@ class Stay:
     by: str | None
     estimated: bool  # start or end are no exact times
     running: bool  # no end has come yet; `wh` is the most that was heard of
+    removed_at: int | None = None  # the charger
 
 
 def stays(session: Session, since: int, until: int) -> list[Stay]:
@@ -53,20 +55,23 @@ def stays(session: Session, since: int, until: int) -> list[Stay]:
     found = session.execute(
         select(
             row,
-            Charger.name,
+            chargers.CALLED,
+            RemovedCharger.removed_at,
             Person.email,
             Person.name,
             RemovedPerson.pseudonym,
             holdings.HINT,
             holdings.LABEL,
         )
+        .select_from(row)
         .join(Charger, Charger.id == row.charger_id)
+        .outerjoin(RemovedCharger, chargers.ITS_REMOVAL)
         .outerjoin(Person, Person.id == row.person)
         .outerjoin(RemovedPerson, RemovedPerson.id == row.person)
         .outerjoin(Holding, Holding.id == row.holding_id)
         .outerjoin(Card, holdings.ITS_CARD)
         .where(row.start >= since, row.start < until)
-        .order_by(row.start, Charger.name, row.start_n, row.boot)
+        .order_by(row.start, chargers.CALLED, row.start_n, row.boot)
     ).all()
     open_at = {each.charger_id for each, *_ in found if each.end_n is None}
     states = {
@@ -76,9 +81,10 @@ def stays(session: Session, since: int, until: int) -> list[Stay]:
         )
     }
     result = []
-    for each, charger, email, name, pseudonym, hint, label in found:
+    for each, charger, removed_at, email, name, pseudonym, hint, label in found:
         state = states.get(each.charger_id)
-        running = each.end_n is None and _runs(session, each, state)
+        # At a charger that is no more nothing runs.
+        running = each.end_n is None and removed_at is None and _runs(session, each, state)
         result.append(
             Stay(
                 charger=charger,
@@ -94,6 +100,7 @@ def stays(session: Session, since: int, until: int) -> list[Stay]:
                 by=each.by,
                 estimated=each.estimated,
                 running=running,
+                removed_at=removed_at,
             )
         )
     return result

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, TypeGuard
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from tools.portal import commanding, installation, signing, topics
+from tools.portal import chargers, commanding, installation, signing, topics
 from tools.portal.duty import Answer, Duty, Outgoing, Remark
 from tools.portal.schema import Charger, Installation
 from tools.portal.token import is_token
@@ -172,7 +172,7 @@ class Bridge(Duty):
 
 
 def _charger(session: Session, name: str) -> Charger | None:
-    return session.scalars(select(Charger).where(Charger.name == name)).first()
+    return session.scalars(select(Charger).where(Charger.name == name, chargers.PRESENT)).first()
 
 
 def _key(site: Installation) -> bytes:

@@ -13,7 +13,7 @@ from tools.portal.token import is_token
 Body = dict[str, Any]
 
 # In a column of its own, or of no use to people.
-_ELSEWHERE = ("charger", "n", "boot", "time", "event", "estimated")
+_ELSEWHERE = ("charger", "charger_removed", "n", "boot", "time", "event", "estimated")
 _OF_A_HOLDER = ("token", "person", "hint", "label")
 _MOMENTS = ("start", "end", "t_min", "last_t")
 _SPOKEN = {
@@ -22,6 +22,8 @@ _SPOKEN = {
         "by", "role", "session", "start", "end", "wh", "reason", "last_boot", "last_up",
     ),
     "session_resumed": ("session", "wh"),
+    "selftest_done": ("passed", "failed", "parts", "why"),
+    "update_failed": ("firmware", "why"),
 }  # fmt: skip
 _BEGUN = {"operator": "let in by the operator", "remote": "from the app", "open": "open to anyone"}
 
@@ -55,6 +57,11 @@ def _said(row: Body, zone: tzinfo) -> Iterator[str]:
         reason = row.get("reason")
         if isinstance(reason, str):
             yield in_words.reason(reason)
+    if name == "selftest_done":
+        yield in_words.selftest(row)
+    if name == "update_failed":
+        yield f"{shown(row.get('firmware'), 32)} gave way to the version before"
+        yield shown(row.get("why"))
 
 
 def _who(row: Body) -> Iterator[str]:

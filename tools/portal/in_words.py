@@ -1,6 +1,8 @@
 """Sessions, cards and energies as people read them. What a charger wrote is shown as it may stand
 on a terminal."""
 
+from typing import Any
+
 from tools.portal.intake import shown
 from tools.portal.token import is_token
 
@@ -30,6 +32,11 @@ _REASONS = {
 _MINUTE_S, _HOUR_S, _DAY_S = 60, 3_600, 86_400
 
 
+def charger(name: str, removed: str | None) -> str:
+    """`removed`: when it was taken out, as ISO 8601; None of one that is there."""
+    return shown(name) + (f" (removed {removed[:10]})" if removed else "")
+
+
 def kwh(wh: int) -> str:
     """To the watt-hour, so that what is shown adds up: "12.345"."""
     sign = "-" if wh < 0 else ""
@@ -52,6 +59,16 @@ def reason(word: str | None) -> str:
     if word is None:
         return NOT_KNOWN
     return _REASONS.get(word) or shown(word, 32).replace("_", " ")
+
+
+def selftest(event: dict[str, Any]) -> str:
+    """What became of it: "passed", "failed: contactor, wifi", "ended early: …"."""
+    failed, parts = event.get("failed"), []
+    if isinstance(failed, list) and failed:
+        parts.append(f"failed: {', '.join(map(shown, failed))}")
+    if event.get("why"):
+        parts.append(f"ended early: {shown(event['why'])}")
+    return "; ".join(parts) or ("passed" if event.get("passed") is True else "not passed")
 
 
 def card(token: str | None, hint: str | None, label: str | None, by: str | None) -> str:

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from tools.portal import charging, installation, signing, told, topics
+from tools.portal import chargers, charging, installation, rekeying, signing, told, topics
 from tools.portal.holdings import Holders, same
 from tools.portal.schema import Charger, Event, Installation, Publication, ReportedState
 
@@ -73,29 +73,55 @@ def store(
     each, in order. One that is here already is passed over, but that a time may come which it
     lacked. Returns the new ones, and what was refused."""
     site = installation.current(session)
-    chargers = {each.name: each for each in _named(session, {name for name, _, _ in said})}
+    here_now = {each.name: each for each in _named(session, {name for name, _, _ in said})}
+    refused: list[Refused] = []
+    heard: list[tuple[Charger, Event]] = []
+    for name, topic, payload in said:
+        charger = here_now.get(name)
+        found: Event | str = "no charger of that name"
+        if charger is not None:
+            found = _event(session, charger, topic, payload, now)
+        if charger is None or isinstance(found, str):
+            refused.append(Refused(name, str(found)))
+        else:
+            heard.append((charger, found))
+    new, unlike = _keep(session, site, heard)
+    return new, refused + unlike
+
+
+def take_held(session: Session, charger: Charger) -> int:
+    """Store the events that were held back since the charger got its new key, as those that they
+    are. Returns how many are new."""
+    read = [(each, _read(charger, dict(each.body))) for each in rekeying.held(session, charger)]
+    heard = []
+    for row, event in read:
+        assert isinstance(event, Event)  # or it would not have been held
+        event.received_at = row.received_at
+        heard.append((charger, event))
+    new, _ = _keep(session, installation.current(session), heard)
+    rekeying.drop_held(session, charger)
+    return len(new)
+
+
+def _keep(
+    session: Session, site: Installation, heard: Sequence[tuple[Charger, Event]]
+) -> tuple[list[tuple[Charger, Event]], list[Refused]]:
+    """Store events, and what follows from them. Returns the new ones, and what was refused."""
     holders = Holders(session, site)
     new: list[tuple[Charger, Event]] = []
     timed: list[Event] = []
     refused: list[Refused] = []
-    heard: list[tuple[Charger, Event]] = []
-    for name, topic, payload in said:
-        charger = chargers.get(name)
-        found = "no charger of that name" if charger is None else _event(charger, topic, payload)
-        if charger is None or isinstance(found, str):
-            refused.append(Refused(name, str(found)))
-            continue
-        found.received_at = now
+    for _, found in heard:
         found.session = told.about(found)
-        found.body = holders.masked(found.body, now if found.t is None else found.t)
-        heard.append((charger, found))
+        at = found.received_at if found.t is None else found.t
+        found.body = holders.masked(found.body, at)
     known = _here(session, (event for _, event in heard))
     for charger, found in heard:
         here = known.setdefault((charger.id, found.boot, found.n), found)
         if here is found:
             session.add(found)
             new.append((charger, found))
-            _applied(session, site, charger, found, now)
+            _applied(session, site, charger, found)
         elif not _is_same(here, found):
             refused.append(
                 Refused(charger.name, "an event's number was used before for another event")
@@ -137,9 +163,7 @@ def _compare(session: Session, site: Installation, charger: Charger, body: Body,
             row.waiting_since = None if holds(row, body) else row.waiting_since or now
 
 
-def _applied(
-    session: Session, site: Installation, charger: Charger, event: Event, now: int
-) -> None:
+def _applied(session: Session, site: Installation, charger: Charger, event: Event) -> None:
     """A charger has signed that it holds a list."""
     if event.event != "list_applied":
         return
@@ -148,19 +172,30 @@ def _applied(
         row.waiting_since = None
 
 
-def _event(charger: Charger, topic: str, payload: bytes) -> Event | str:
-    """The event that a message holds, or why it holds none."""
+def _event(session: Session, charger: Charger, topic: str, payload: bytes, now: int) -> Event | str:
+    """The event that a message holds, or why it holds none that counts."""
     if len(payload) > EVENT_LIMIT_BYTES:
         return TOO_LONG
-    keys = [key for key in (charger.key, charger.former_key) if key]
-    for key in keys:
-        body = signing.verified(bytes.fromhex(key), topic, payload)
-        if body is not None:
-            break
-    else:
+    body = signing.verified(bytes.fromhex(charger.key), topic, payload)
+    by_former = body is None and charger.former_key is not None
+    if by_former:
+        body = signing.verified(bytes.fromhex(charger.former_key or ""), topic, payload)
+    if body is None:
         return "an event that this charger has not signed"
     if not _can_be_stored(body):
         return "an event that is no plain JSON"
+    found = _read(charger, dict(body))
+    if isinstance(found, str):
+        return found
+    if by_former:
+        return rekeying.hold(session, charger, body, payload, now)
+    rekeying.proved(charger)
+    found.received_at = now
+    return found
+
+
+def _read(charger: Charger, body: Body) -> Event | str:
+    """What a signed body says, or why it is no event. Takes the body apart."""
     fields = {key: body.pop(key, None) for key in ("n", "boot", "t", "up", "event")}
     name, t = fields["event"], fields["t"]
     numbers = [fields["n"], fields["boot"], fields["up"], 0 if t is None else t]
@@ -224,4 +259,6 @@ def _can_be_stored(found: Body) -> bool:
 
 
 def _named(session: Session, names: Iterable[str]) -> Sequence[Charger]:
-    return session.scalars(select(Charger).where(Charger.name.in_(list(names)))).all()
+    return session.scalars(
+        select(Charger).where(Charger.name.in_(list(names)), chargers.PRESENT)
+    ).all()

@@ -14,7 +14,9 @@ from tools.portal.schema import (
     ChargerBoot,
     ChargingSession,
     Event,
+    HeldEvent,
     Holding,
+    RemovedCharger,
     RemovedPerson,
     Schema,
 )
@@ -23,7 +25,16 @@ _AT_ONCE = 1_000
 
 
 def bring_up(session: Session) -> None:
-    """From layout 2, which knew no sessions and an event by its number alone."""
+    """From layout 3, which knew no removed chargers and no events that are held back; or from 2."""
+    version = session.scalars(select(Schema.version)).one()
+    _make(session, RemovedCharger, HeldEvent)
+    if version == 2:
+        _from_2(session)
+    session.execute(update(Schema).values(version=SCHEMA_VERSION))
+
+
+def _from_2(session: Session) -> None:
+    """Which knew no sessions and an event by its number alone."""
     connection = session.connection()
     for statement in (
         "DROP TABLE charging_session",
@@ -31,8 +42,7 @@ def bring_up(session: Session) -> None:
         "ALTER TABLE event RENAME TO event_2",
     ):
         connection.execute(text(statement))
-    new = (Event, ChargerBoot, Holding, RemovedPerson, ChargingSession)
-    Base.metadata.create_all(connection, [Base.metadata.tables[each.__tablename__] for each in new])
+    _make(session, Event, ChargerBoot, Holding, RemovedPerson, ChargingSession)
     columns = "charger_id, n, boot, t, up, event, body, received_at"
     for statement in (
         f"INSERT INTO event ({columns}) SELECT {columns} FROM event_2 ORDER BY id",
@@ -41,7 +51,11 @@ def bring_up(session: Session) -> None:
     ):
         connection.execute(text(statement))
     _account(session)
-    session.execute(update(Schema).values(version=SCHEMA_VERSION))
+
+
+def _make(session: Session, *tables: type[Base]) -> None:
+    names = [each.__tablename__ for each in tables]
+    Base.metadata.create_all(session.connection(), [Base.metadata.tables[each] for each in names])
 
 
 def _account(session: Session) -> None:

@@ -9,19 +9,25 @@ import asyncio
 import json
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import delete, or_, select, update
 from sqlalchemy.orm import Session
 
 from tools.portal import broker, chargers, database, installation, lists, signing, topics, waiting
 from tools.portal.allowlist import AllowList
 from tools.portal.lists import Body
 from tools.portal.refusal import Refusal
-from tools.portal.schema import Charger, Installation, Publication, PublishedObject
+from tools.portal.schema import (
+    Charger,
+    Installation,
+    Publication,
+    PublishedObject,
+    RemovedCharger,
+)
 
 _RETAINED = ("settings", "allowlist")
 _BATCH = 500  # rows named in one statement
@@ -43,6 +49,9 @@ class Plan:
     standing: dict[str, bytes] = field(default_factory=dict)  # all that is to lie on the broker
     chargers: list[dict] = field(default_factory=list)  # for the command's answer
     confirmed: bool = True  # the broker was known to have all of it
+    # Removed chargers of which something was taken from the broker, and whether not for the first
+    # time.
+    cleared: dict[str, bool] = field(default_factory=dict)
     due: float = math.inf  # when a message becomes so old that it has to be issued anew
 
 
@@ -81,8 +90,15 @@ async def look(link: broker.Link, site_home: Path) -> None:
     await link.look_at(topics_of_interest, expected)
 
 
-async def bring_up_to_date(link: broker.Link, site_home: Path, *, everything: bool = False) -> Plan:
-    """Publish what the broker lacks, as far as `link` has seen. It is our turn."""
+async def bring_up_to_date(
+    link: broker.Link,
+    site_home: Path,
+    *,
+    everything: bool = False,
+    left_over: Collection[str] = (),
+) -> Plan:
+    """Publish what the broker lacks, as far as `link` has seen, and take from it what is there of
+    chargers that were removed: of `left_over` it was seen. It is our turn."""
     plan = await asyncio.to_thread(_prepared, site_home, dict(link.seen), everything)
     new = plan.objects | plan.messages
     await link.watch(new)
@@ -95,7 +111,19 @@ async def bring_up_to_date(link: broker.Link, site_home: Path, *, everything: bo
         )
     if not plan.confirmed:
         await asyncio.to_thread(_confirm, site_home)
+    plan.cleared = await _clear(link, site_home, everything, left_over)
     return plan
+
+
+async def _clear(
+    link: broker.Link, site_home: Path, everything: bool, left_over: Collection[str]
+) -> dict[str, bool]:
+    numbers, names, old = await asyncio.to_thread(_removed, site_home, everything, left_over)
+    if old:
+        await link.turn_away([topic for topic in old if topic in link.watched])
+        await link.put(dict.fromkeys(old, b""))
+        await asyncio.to_thread(_note_cleared, site_home, numbers)
+    return names
 
 
 async def sweep(link: broker.Link, site_home: Path, grace_s: int) -> tuple[int, float]:
@@ -121,6 +149,43 @@ def _confirm(site_home: Path) -> None:
             update(Publication)
             .where(Publication.kind.in_(_RETAINED), Publication.confirmed_at.is_(None))
             .values(confirmed_at=int(time.time()))
+        )
+
+
+def _removed(
+    site_home: Path, everything: bool, left_over: Collection[str]
+) -> tuple[list[int], dict[str, bool], list[str]]:
+    """Chargers of which something may lie at the broker: their ids, their names with whether it
+    was taken from there before, the topics."""
+    with database.reading(site_home) as session:
+        wanted = select(RemovedCharger)
+        if not everything:
+            wanted = wanted.where(
+                or_(RemovedCharger.cleared_at.is_(None), RemovedCharger.name.in_(left_over))
+            )
+        site = installation.current(session).name
+        here = {each.name for each in chargers.every(session)}
+        numbers: list[int] = []
+        names: dict[str, bool] = {}
+        old: dict[str, None] = {}
+        for row in session.scalars(wanted.order_by(RemovedCharger.id)):
+            if row.name not in here:
+                for topic in (topics.settings, topics.allowlist):
+                    old[topic(site, row.name)] = None
+            elif row.cleared_at is not None:
+                continue  # what is there is its successor's
+            old[topics.state(site, row.name)] = None
+            numbers.append(row.id)
+            names[row.name] = row.cleared_at is not None
+        return numbers, names, list(old)
+
+
+def _note_cleared(site_home: Path, numbers: list[int]) -> None:
+    with database.changing(site_home) as session:
+        session.execute(
+            update(RemovedCharger)
+            .where(RemovedCharger.id.in_(numbers))
+            .values(cleared_at=int(time.time()))
         )
 
 
@@ -198,6 +263,8 @@ def _issue(
     there = _version(signing.verified(key, topic, retained or b""))
     stands = row and row.content == content and there <= row.v
     stands = row and stands and row.t <= now < _ages_at(row, body)
+    # After a rekey it has to be signed anew.
+    stands = row and stands and signing.verified(key, topic, row.payload.encode()) is not None
     if row and stands and not everything:
         stored = row.payload.encode()
         return row, None if retained == stored else stored

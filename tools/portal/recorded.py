@@ -9,7 +9,16 @@ from sqlalchemy.orm import Session
 
 from tools.portal import chargers, database, holdings, installation, moments, timeline
 from tools.portal.holdings import Holders
-from tools.portal.schema import Card, Charger, ChargerBoot, Event, Holding, Person
+from tools.portal.refusal import Refusal
+from tools.portal.schema import (
+    Card,
+    Charger,
+    ChargerBoot,
+    Event,
+    Holding,
+    Person,
+    RemovedCharger,
+)
 from tools.portal.token import is_token
 
 Body = dict[str, Any]
@@ -31,18 +40,20 @@ def events(site_home: Path, charger: str | None, since: str | None) -> Recorded:
         zone = installation.zone(installation.current(session))
         its_start = and_(ChargerBoot.charger_id == Charger.id, ChargerBoot.boot == Event.boot)
         wanted = (
-            select(Charger.name, Event, ChargerBoot.began)
+            select(chargers.CALLED, RemovedCharger.removed_at, Event, ChargerBoot.began)
+            .select_from(Charger)
             .join(Event, Event.charger_id == Charger.id)
+            .outerjoin(RemovedCharger, chargers.ITS_REMOVAL)
             .outerjoin(ChargerBoot, its_start)
         )
         if charger is not None:
-            wanted = wanted.where(Charger.id == chargers.find(session, charger).id)
+            wanted = wanted.where(Charger.id.in_(_called(session, charger)))
         if since is not None:
             when = func.coalesce(Event.t, ChargerBoot.began + Event.up, Event.received_at)
             wanted = wanted.where(when >= moments.parse(since, zone))
         whose = _Whose(session)
         rows = []
-        for name, event, began in session.execute(wanted.order_by(Event.id)):
+        for name, removed_at, event, began in session.execute(wanted.order_by(Event.id)):
             estimated = None if began is None else timeline.moment(began, event.up)
             at = next(each for each in (event.t, estimated, event.received_at) if each is not None)
             row = {
@@ -54,10 +65,24 @@ def events(site_home: Path, charger: str | None, since: str | None) -> Recorded:
                 "time": moments.shown_or_none(event.t, zone),
                 "event": event.event,
             }
+            row.pop("charger_removed", None)  # no charger can say that
+            if removed_at is not None:
+                row["charger_removed"] = moments.shown(removed_at, zone)
             if event.t is None:
                 row["estimated"] = moments.shown_or_none(estimated, zone)
             rows.append(row)
         return Recorded(rows, zone)
+
+
+def _called(session: Session, name: str) -> list[int]:
+    """The charger of that name; where it is no more, all that were called so."""
+    try:
+        return [chargers.find(session, name).id]
+    except Refusal:
+        former = chargers.removed(session, name)
+        if not former:
+            raise
+        return [each.id for each in former]
 
 
 class _Whose:

@@ -42,7 +42,8 @@ def start(site_home: Path, name: str, email: str) -> Body:
 
 
 def stop(site_home: Path, name: str) -> Body:
-    """End whatever session runs there. `ended`: there was one, and not only an approval."""
+    """End whatever session runs there. `ended`: there was one, and not only an approval, or
+    (`tested`) a self-test."""
     try:
         _, events = commanding.give(site_home, name, "stop")
     except Declined as declined:
@@ -57,6 +58,7 @@ def stop(site_home: Path, name: str) -> Body:
     return {
         "charger": name,
         "ended": bool(ended),
+        "tested": any(each.get("event") == "selftest_done" for each in events),
         "person": address,
         "wh": wh if type(wh) is int else None,
         "reason": intake.shown(reason) if reason else None,

@@ -18,6 +18,7 @@ from tools.portal.schema import (
     ChargingSession,
     Command,
     Event,
+    HeldEvent,
     Person,
     Publication,
     ReportedState,
@@ -52,7 +53,7 @@ def remove(session: Session, person: Person) -> int:
             event.body = holders.masked(
                 event.body, event.received_at if event.t is None else event.t
             )
-    for table in (Command, ReportedState):
+    for table in (Command, HeldEvent, ReportedState):
         for row in _with_any(session, table, tokens):
             row.body = replaced(row.body, names)
     for row in session.scalars(

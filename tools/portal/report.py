@@ -4,6 +4,7 @@ A session counts on the day on which it started, in the installation's time, so 
 month's report. One that still runs is told apart: it is in no sum until it has ended.
 """
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import date, timedelta, tzinfo
@@ -13,10 +14,10 @@ from typing import Any, Literal, NamedTuple, get_args
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from tools.portal import accounting, database, installation, moments, status
+from tools.portal import accounting, chargers, database, installation, moments, status
 from tools.portal.accounting import Stay
 from tools.portal.refusal import WrongUsage
-from tools.portal.schema import Charger, ReportedState
+from tools.portal.schema import Charger, RemovedCharger, ReportedState
 
 By = Literal["person", "charger", "card"]
 BY: tuple[By, ...] = get_args(By)
@@ -52,6 +53,7 @@ class Total:
     hint: str | None = None
     label: str | None = None
     by: str | None = None
+    removed_at: int | None = None  # of a charger that is no more
 
 
 class Report(NamedTuple):
@@ -81,9 +83,14 @@ def read(home: Path, first: str, last: str, by: By) -> Report:
 
 
 def _lost(session: Session) -> tuple[tuple[str, int], ...]:
-    said = select(Charger.name, ReportedState.body).where(Charger.id == ReportedState.charger_id)
+    said = (
+        select(chargers.CALLED, ReportedState.body)
+        .select_from(ReportedState)
+        .join(Charger, Charger.id == ReportedState.charger_id)
+        .outerjoin(RemovedCharger, chargers.ITS_REMOVAL)
+    )
     found = []
-    for name, body in session.execute(said.order_by(Charger.name)):
+    for name, body in session.execute(said.order_by(chargers.CALLED)):
         journal = status.journal_of(body)
         if journal and journal["lost_sessions"]:
             found.append((name, journal["lost_sessions"]))
@@ -92,12 +99,14 @@ def _lost(session: Session) -> tuple[tuple[str, int], ...]:
 
 def totals(stays: Iterable[Stay], by: By) -> list[Total]:
     """In the order of their keys, cards in that of whose they are; last what has no key."""
-    found: dict[str | None, Total] = {}
+    found: dict[tuple[str | None, int | None], Total] = {}
     for stay in stays:
         key = {"person": stay.person, "charger": stay.charger, "card": stay.token}[by]
-        total = found.get(key)
+        # Who got a removed charger's name is another.
+        removed_at = stay.removed_at if by == "charger" else None
+        total = found.get((key, removed_at))
         if total is None:
-            total = found[key] = Total(key)
+            total = found[key, removed_at] = Total(key, removed_at=removed_at)
         total.sessions += 1
         total.wh += stay.wh
         if by == "person":
@@ -119,7 +128,7 @@ def answer(report: Report) -> dict[str, Any]:
         "by": report.by,
         "sessions": [session(each, zone) for each in report.ended],
         "running": [session(each, zone) for each in report.running],
-        "totals": [summed(each, report.by) for each in totals(report.ended, report.by)],
+        "totals": [summed(each, report.by, zone) for each in totals(report.ended, report.by)],
         "lost": [{"charger": name, "records": count} for name, count in report.lost],
     }
 
@@ -140,21 +149,28 @@ def session(stay: Stay, zone: tzinfo) -> dict[str, Any]:
         "reason": stay.reason,
         "by": stay.by,
         "running": stay.running,
+        **_removed(stay.removed_at, zone),
     }
 
 
-def summed(total: Total, by: By) -> dict[str, Any]:
+def summed(total: Total, by: By, zone: tzinfo) -> dict[str, Any]:
     """One total as JSON."""
     row: dict[str, Any] = {"key": total.key}
     if by == "person":
         row["name"] = total.name
     elif by == "card":
         row.update(label=total.label, hint=total.hint, people=total.people)
+    row |= _removed(total.removed_at, zone)
     return {**row, "sessions": total.sessions, "wh": total.wh}
+
+
+def _removed(at: int | None, zone: tzinfo) -> dict[str, str]:
+    return {} if at is None else {"charger_removed": moments.shown(at, zone)}
 
 
 def _place(total: Total) -> tuple[Any, ...]:
     key = total.key or ""
     whose = total.people[0] if total.people else ""
     named = (not whose, whose.casefold(), not total.label, (total.label or "").casefold())
-    return total.key is None, *named, key.casefold(), key
+    there_until = math.inf if total.removed_at is None else total.removed_at
+    return total.key is None, *named, key.casefold(), key, there_until

@@ -12,7 +12,7 @@ import unicodedata
 from collections.abc import Iterable
 from typing import Any
 
-from tools.portal import report
+from tools.portal import in_words, moments, report
 from tools.portal.intake import shown
 from tools.portal.report import Report
 
@@ -44,7 +44,7 @@ def sessions(found: Report) -> str:
         start = row["start"]
         return [
             start and start[:10],
-            row["charger"],
+            in_words.charger(row["charger"], row.get("charger_removed")),
             row["person"],
             row["name"],
             row["card"],
@@ -66,13 +66,17 @@ def totals(found: Report) -> str:
     first, last = found.period.first.isoformat(), found.period.last.isoformat()
 
     def cells(total: report.Total) -> list[Any]:
+        key = total.key
         own: list[Any] = []
         if found.by == "person":
             own = [total.name]
+        elif found.by == "charger":
+            removed = moments.shown_or_none(total.removed_at, found.period.zone)
+            key = in_words.charger(key or "", removed)
         elif found.by == "card":
             hint = total.hint and f"…{total.hint}"
             own = [total.label, hint, ", ".join(total.people)]
-        return [first, last, total.key, *own, total.sessions, total.wh]
+        return [first, last, key, *own, total.sessions, total.wh]
 
     return _written(TOTALS[found.by], map(cells, report.totals(found.ended, found.by)))
 

@@ -54,7 +54,7 @@ def _sessions(found: Report) -> _Table:
         return [
             f"{about or exact}{in_short(start) if start else in_words.NOTHING}",
             in_words.NOTHING if took is None else f"{about}{in_words.span(took)}",
-            shown(stay.charger),
+            in_words.charger(stay.charger, moments.shown_or_none(stay.removed_at, zone)),
             in_words.person(stay.person, stay.token),
             in_words.card(stay.token, stay.hint, stay.label, stay.by),
             f"({energy})" if stay.running else energy + whole,
@@ -84,7 +84,8 @@ def _totals(found: Report) -> _Table:
             email = in_words.WITHOUT_A_PERSON if total.key is None else shown(total.key, 300)
             return [email, shown(total.name) if total.name else ""]
         if found.by == "charger":
-            return [shown(total.key)]
+            removed = moments.shown_or_none(total.removed_at, found.period.zone)
+            return [in_words.charger(total.key or "", removed)]
         people = ", ".join(shown(each, 300) for each in total.people)
         if total.key is None:
             return [in_words.WITHOUT_A_CARD, people]

@@ -20,8 +20,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
-SCHEMA_VERSION = 3
-FORMER_VERSIONS = (2,)  # which can be brought up to it (see layouts.py)
+SCHEMA_VERSION = 4
+FORMER_VERSIONS = (2, 3)  # which can be brought up to it (see layouts.py)
 
 
 class Base(DeclarativeBase):
@@ -93,7 +93,8 @@ class Charger(Base):
     id: Mapped[int] = mapped_column(primary_key=True)
     name: Mapped[str] = mapped_column(String(32), unique=True)
     key: Mapped[str] = mapped_column(String(64))  # hex
-    # After a rekey: what the charger signs with until it has been given the new key.
+    # After a rekey: what the charger signed with before, until it has signed with the new one; and
+    # since when its board is to be given that, as far as is known (see rekeying.py).
     former_key: Mapped[str | None] = mapped_column(String(64))
     rekeyed_at: Mapped[int | None] = mapped_column(BigInteger)
     # Overrides of the installation's settings; None: as the installation.
@@ -102,6 +103,18 @@ class Charger(Base):
     # What its config.json says beyond the defaults: Wi-Fi, pins, light, vehicle, meter, broker.
     hardware: Mapped[dict[str, Any]] = mapped_column(default=dict)
     added_at: Mapped[int] = mapped_column(BigInteger)
+
+
+class RemovedCharger(Base):
+    """A charger that was taken out. Its row stays for the accounts, under a name that none can
+    have, so that another may be called as it was."""
+
+    __tablename__ = "removed_charger"
+    id: Mapped[int] = mapped_column(ForeignKey("charger.id"), primary_key=True, autoincrement=False)
+    name: Mapped[str] = mapped_column(String(32), index=True)
+    removed_at: Mapped[int] = mapped_column(BigInteger)
+    # When what lay at the broker for it and of it was taken from there.
+    cleared_at: Mapped[int | None] = mapped_column(BigInteger)
 
 
 class Schedule(Base):
@@ -296,6 +309,19 @@ class Event(Base):
     up: Mapped[int] = mapped_column(BigInteger)
     event: Mapped[str] = mapped_column(String(32))
     session: Mapped[int | None] = mapped_column(BigInteger)  # n of the session_started it is about
+    body: Mapped[dict[str, Any]]
+    received_at: Mapped[int] = mapped_column(BigInteger)
+
+
+class HeldEvent(Base):
+    """An event that came signed with a former key after the charger had been given a new one: in no
+    account until somebody has decided about it (see rekeying.py)."""
+
+    __tablename__ = "held_event"
+    __table_args__ = (UniqueConstraint("charger_id", "digest"),)
+    id: Mapped[int] = mapped_column(primary_key=True)
+    charger_id: Mapped[int] = mapped_column(ForeignKey("charger.id", ondelete="CASCADE"))
+    digest: Mapped[str] = mapped_column(String(64))  # of the message: the same comes again
     body: Mapped[dict[str, Any]]
     received_at: Mapped[int] = mapped_column(BigInteger)
 

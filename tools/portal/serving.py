@@ -30,6 +30,7 @@ from sqlalchemy.orm import Session
 from tools.cli import DEBUG_VARIABLE
 from tools.portal import (
     broker,
+    chargers,
     commanding,
     database,
     installation,
@@ -43,7 +44,7 @@ from tools.portal.bridge import Bridge
 from tools.portal.duty import Answer, Duty, Order, Outgoing, Remark
 from tools.portal.output import count
 from tools.portal.refusal import Refusal
-from tools.portal.schema import Charger, Event
+from tools.portal.schema import Charger, Event, RemovedCharger
 
 POLL_S = 0.25
 TICK_S = 1.0
@@ -119,6 +120,8 @@ class _Serving:
         self._told: dict[tuple[str, ...], float] = {}  # causes; in the loop alone
         self._one = threading.Lock()  # call of the duties at a time
         self._chargers: frozenset[str] = frozenset()
+        self._removed: frozenset[str] = frozenset()
+        self._left_over: set[str] = set()  # of those, whose state lay or came at the broker
         self._away: set[str] = set()
         self._ready = False
         # What has come in and was not looked at yet.
@@ -196,7 +199,9 @@ class _Serving:
     def _access(self) -> tuple[broker.Access, str]:
         with database.reading(self._home) as session:
             site = installation.current(session)
-            self._chargers = frozenset(session.scalars(select(Charger.name)))
+            self._chargers = frozenset(each.name for each in chargers.every(session))
+            gone = frozenset(session.scalars(select(RemovedCharger.name)))
+            self._removed = gone - self._chargers
             return broker.access(site), site.name
 
     # --- publishing ---
@@ -238,13 +243,16 @@ class _Serving:
         """Somebody else has written where only we do."""
         touched, self._touched = self._touched, set()
         standing = self._standing
+        if self._left_over:
+            return True
         return any(link.seen.get(each) != standing.get(each, b"") for each in touched)
 
     async def _round(self, link: broker.Link, *, afresh: bool, changed: bool) -> float:
         """Bring the broker up to date; when that has to be looked at again."""
         began = time.monotonic()
         async with publishing.turn(self._home):
-            plan = await publishing.bring_up_to_date(link, self._home)
+            left_over, self._left_over = self._left_over, set()
+            plan = await publishing.bring_up_to_date(link, self._home, left_over=left_over)
             self._standing = plan.standing
             removed, sweep_due = await publishing.sweep(link, self._home, self._grace_s)
         self._done.update(messages=len(plan.messages), objects=len(plan.objects), removed=removed)
@@ -259,6 +267,8 @@ class _Serving:
             self._say(f"{link.shown}: lacked {_what(plan)}; restored")
         else:
             self._say(f"published {_what(plan)} for {_whom(plan)} in {took_ms:.0f} ms")
+        for name, again in plan.cleared.items():
+            self._say_once(("removed", name), _cleared(name, again))
         if removed:
             self._say(f"removed {count(removed, 'object')} that no list needs any more")
         await self._do(link, "published", lambda duty, session, now: duty.published(session, now))
@@ -276,7 +286,9 @@ class _Serving:
             link.seen.pop(topic, None)  # anybody may write to topics without end
             if topic.startswith(start) and topic.endswith(end):
                 name = topic[len(start) : -len(end)]
-                if name in self._chargers and len(payload) <= intake.STATE_LIMIT_BYTES:
+                if name in self._removed and payload:
+                    self._left_over.add(name)
+                elif name in self._chargers and len(payload) <= intake.STATE_LIMIT_BYTES:
                     self._states[name] = payload
                     self._news.set()
             elif len(self._others) < EVENTS_AT_ONCE and len(payload) <= intake.EVENT_LIMIT_BYTES:
@@ -539,6 +551,16 @@ def _worth_saying(charger: Charger, event: Event) -> list[str]:
             words = "fault" if event.event == "fault" else "fault cleared"
             return [f"{charger.name}: {words}: {body.get('fault')}{detail}"]
     return []
+
+
+def _cleared(name: str, again: bool) -> str:
+    """What there is to say of a removed charger."""
+    if not again:
+        return f"{name} was removed: nothing of it is left at the broker"
+    return (
+        f"{name} was removed, but a board goes on reporting as it, which is taken from the broker; "
+        f"wipe that board with 'tapgate charger remove {name} --port PORT'"
+    )
 
 
 def _unfit(message: aiomqtt.Message) -> str | None:

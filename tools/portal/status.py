@@ -11,7 +11,17 @@ from typing import Any
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from tools.portal import broker, chargers, database, installation, intake, lists, moments, topics
+from tools.portal import (
+    broker,
+    chargers,
+    database,
+    installation,
+    intake,
+    lists,
+    moments,
+    rekeying,
+    topics,
+)
 from tools.portal.lists import Body, Wanted
 from tools.portal.refusal import Refusal
 from tools.portal.schema import Charger, Event, Installation, Publication, ReportedState
@@ -89,7 +99,9 @@ def _row(session: Session, site: Installation, wanted: Wanted, online: bool | No
     behind = [row for row in (settings, allowlist) if row and not intake.holds(row, body)]
     # A state that was stored without being compared, or lost since, has no time of its own.
     since = min((row.waiting_since or row.t for row in behind), default=None)
-    in_step = _matches(settings, wanted.settings) and _matches(allowlist, wanted.ref) and not behind
+    matches = _matches(settings, wanted.settings) and _matches(allowlist, wanted.ref)
+    rekeyed = wanted.charger.rekeyed_at
+    in_step = matches and not behind and rekeyed is None
     signed = _signed(session, wanted.charger, zone)
     return {
         "charger": wanted.charger.name,
@@ -101,6 +113,8 @@ def _row(session: Session, site: Installation, wanted: Wanted, online: bool | No
         "in_step": in_step,
         "published": published,
         "behind_since": None if since is None else moments.shown(since, zone),
+        "rekeyed": moments.shown_or_none(rekeyed, zone),  # and its board has not shown that key yet
+        "held": rekeying.held_count(session, wanted.charger),
         "signed": signed,
         "doubtful": in_step and _is_doubtful(session, wanted.charger, allowlist, signed),
         "rejected": _kind(body, "rejected", int),

@@ -7,6 +7,7 @@ from tools.portal.commands import (
     card,
     charger,
     check,
+    flash,
     group,
     importing,
     installation,
@@ -14,10 +15,12 @@ from tools.portal.commands import (
     partner,
     permission,
     person,
+    provision,
     publish,
     remote,
     report,
     schedule,
+    selftest,
     serve,
     settings,
     simulate,
@@ -43,9 +46,12 @@ def application() -> typer.Typer:
         serve,
         check,
         remote,
+        selftest,
         status,
         report,
         simulate,
+        flash,
+        provision,
     ):
         subject.register(app)
     return app

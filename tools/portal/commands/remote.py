@@ -46,6 +46,8 @@ def stop(call: Call, charger: Where) -> None:
     over = f"the session{whose} at {answer['charger']} is over{energy}"
     # Approved, and no vehicle came: there was no session yet.
     back = f"the approval at {answer['charger']} is taken back"
+    if answer["tested"]:
+        back = f"the self-test at {answer['charger']} is ended"
     call.out.done(answer, over if answer["ended"] else back)
 
 

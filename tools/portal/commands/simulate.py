@@ -19,7 +19,7 @@ def simulate(
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="config.json; the firmware is put into the flash with it.",
+            help="config.json; the firmware is put onto the board with it.",
             show_default=False,
         ),
     ] = None,
@@ -54,6 +54,15 @@ def simulate(
             show_default=False,
         ),
     ] = None,
+    board: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="KEY=VALUE",
+            help="Another kind of board: machine, platform, flash_kb, romfs_kb, rom, version, "
+            "build, mpy; may be repeated.",
+            show_default=False,
+        ),
+    ] = None,
     stdin: Annotated[bool, typer.Option("--stdin", help="End when standard input ends.")] = False,
 ) -> None:
     """A virtual charger in the foreground: the real firmware on virtual hardware."""
@@ -64,6 +73,8 @@ def simulate(
 
     from tools.virtual import simulate as simulator
 
-    status = simulator.run(config, flash, control, serial, main, path, heap, stdin)
+    status = simulator.run(
+        config, flash, control, serial, main, path, heap, stdin, board=board or ()
+    )
     if status:
         raise typer.Exit(status)

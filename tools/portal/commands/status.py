@@ -39,6 +39,8 @@ def status(
             return Text("✓ in step", "green")
         if not row["published"]:
             return Text("not published", "yellow")
+        if row["rekeyed"]:
+            return Text(f"old key since {in_short(row['rekeyed'])}", "yellow")
         since = f" since {in_short(row['behind_since'])}" if row["behind_since"] else ""
         return Text(("waiting" if row["online"] else "behind") + since, "yellow")
 
@@ -94,6 +96,18 @@ def _remarks(row: dict[str, Any]) -> list[str]:
         found.append(
             f"{row['charger']} has refused messages: {since}the last one that it told of "
             f"on {last['topic']} ({in_short(last['time'])}): {why}"
+        )
+    if row["rekeyed"]:
+        found.append(
+            f"{row['charger']} has a new key since {in_short(row['rekeyed'])}, which its board has "
+            "not shown yet: until it has it, it follows nothing that is new and what it tells is "
+            f"held back (tapgate charger rekey {row['charger']} --port PORT)"
+        )
+    if row["held"]:
+        found.append(
+            f"{row['charger']}: {count(row['held'], 'event')} signed with its former key "
+            f"{'is' if row['held'] == 1 else 'are'} held back: tapgate charger held "
+            f"{row['charger']}"
         )
     found += _journal_remarks(row)
     if "meter" in (row["faults"] or ()):
@@ -161,7 +175,12 @@ def events(
         call.out.line("no events here; 'tapgate serve' takes them in")
         return
     rows = [
-        [when(row), row["charger"], shown(row["event"]).replace("_", " "), what(row, found.zone)]
+        [
+            when(row),
+            in_words.charger(row["charger"], row.get("charger_removed")),
+            shown(row["event"]).replace("_", " "),
+            what(row, found.zone),
+        ]
         for row in found.rows
     ]
     columns = [*map(Column, (" time", "charger", "event")), Column("what", folds=True, below=True)]
