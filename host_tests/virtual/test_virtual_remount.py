@@ -1,4 +1,4 @@
-"""main.py mounts a littlefs again with larger reads, and leaves any other flash as it is."""
+"""The start mounts a littlefs again with larger reads, and leaves any other flash as it is."""
 
 import subprocess
 from pathlib import Path
@@ -6,8 +6,10 @@ from pathlib import Path
 import pytest
 
 from host_tests.virtual.conftest import Bench
-from tools.mpy import starters
-from tools.virtual.flash import open_flash
+from tools.mpy import sources
+from tools.romfs import PARTITION_BYTES
+from tools.virtual.board_files import install
+from tools.virtual.flash import Rom, open_flash
 
 WATCHED = b"""
 import flashbdev
@@ -32,10 +34,12 @@ KEEP = "with open('kept', 'wb') as file: file.write(bytes(300))"
 
 
 def without_config(flash: Path, boot: bytes) -> Path:
-    """A board on which main.py says that there is no config.json, and ends."""
-    chips = open_flash(flash)
-    chips.install({**starters(), "boot.py": boot})
+    """A board on which the start says what config.json lacks, and ends."""
+    chips, rom = open_flash(flash), Rom(flash.with_name(flash.name + ".rom"), PARTITION_BYTES)
+    install(b"{}", chips, rom)
+    chips.install({"boot.py": boot})
     chips.close()
+    rom.close()
     return flash
 
 
@@ -79,11 +83,12 @@ def test_a_flash_that_is_no_littlefs_stays_as_it_is(start, tmp_path):
 
 
 def test_a_block_device_with_another_file_system_stays_as_it_is(micropython: str, tmp_path: Path):
-    source = starters()["main.py"].decode()
-    function = source[source.index("def remount()") : source.index("def configured(")]
+    source = sources()["firmware/start.py"]
+    function = source[source.index("_ERASE =") : source.index("_CRASH_PAUSE_S")]
+    function += source[source.index("def remount()") : source.index("def configured(")]
     program = tmp_path / "other.py"
     program.write_text(
-        "import sys, vfs\nclass Disk:\n"
+        "import sys, vfs\nfrom micropython import const\nclass Disk:\n"
         "    data = bytearray(512 * 256)\n"
         "    def readblocks(self, n, buf, offset=0):\n"
         "        at = n * 512 + offset; buf[:] = self.data[at : at + len(buf)]\n"

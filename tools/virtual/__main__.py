@@ -14,5 +14,6 @@ parser.add_argument("--path")
 parser.add_argument("--heap", type=int)
 parser.add_argument("--stdin", action="store_true")
 parser.add_argument("--first", action="append", default=[], metavar="COMMAND")
+parser.add_argument("--board", action="append", default=[], metavar="KEY=VALUE")
 if __name__ == "__main__":
     raise SystemExit(run(**vars(parser.parse_args())))

@@ -1,23 +1,29 @@
 """What a board is given before its first start: boot.py, main.py and its config.json in the flash,
-and the firmware in its ROM, from where it runs in place."""
+and the firmware in its ROM, from where it runs in place; firmware.json says in which slot."""
 
 from __future__ import annotations
 
+import hashlib
+import json
 import subprocess
 
 from tools import mpy
 from tools.virtual.console import say
-from tools.virtual.flash import Flash, Rom
+from tools.virtual.flash import SLOTS, Flash, Rom
 
 _MPY_VERSION = 6 | 3 << 8  # sys.implementation._mpy, its lower ten bits: version 6.3
 _FOLDER = "firmware"
 
 
-def install(config: bytes, flash: Flash, rom: Rom, in_place: bool) -> None:
-    """in_place: False for an interpreter that cannot run our image; it is given the sources."""
-    files = {**mpy.starters(), "config.json": config}
-    if in_place:
-        rom.install(mpy.image())
+def install(config: bytes, flash: Flash, rom: Rom | None) -> None:
+    """Touches only what differs. rom: None for a board that cannot run our image; it is given the
+    sources."""
+    files = {**mpy.starters(in_place=rom is not None), "config.json": config}
+    if rom:
+        image = mpy.image()
+        if not _runs(image, flash.read(mpy.CHOICE), rom):
+            rom.install(image)
+            files[mpy.CHOICE] = mpy.choice(image, SLOTS[0], mpy.version(), proven=True)
         found = flash.files(_FOLDER)
         if all(_compiled_here(name, content) for name, content in found.items()):
             flash.remove(_FOLDER)
@@ -26,6 +32,17 @@ def install(config: bytes, flash: Flash, rom: Rom, in_place: bool) -> None:
     else:
         files |= {name: text.encode() for name, text in mpy.sources().items()}
     flash.install(files)
+
+
+def _runs(image: bytes, choice: bytes | None, rom: Rom) -> bool:
+    """Whether that is what the board's firmware.json has it run, from whichever slot."""
+    try:
+        chosen = json.loads(choice or b"")
+        slot, named = chosen["run"], chosen["sha256"]
+    except (ValueError, TypeError, KeyError, RecursionError):
+        return False
+    whole = named == hashlib.sha256(image).hexdigest()
+    return whole and slot in SLOTS and rom.slot(slot).startswith(image)
 
 
 def runs_in_place(micropython: str) -> bool:

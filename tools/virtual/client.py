@@ -131,12 +131,14 @@ class VirtualCharger(ControlClient):
         serial: bool = False,
         heap: int | None = None,
         first: Sequence[dict[str, Any]] = (),
+        board: Sequence[str] = (),
         until: str = "ready",
         timeout_s: float = START_S,
         environment: dict[str, str] | None = None,
     ) -> VirtualCharger:
         """Start one and wait until it says `until` ("ready", "stopped" or "either"). `first`:
-        commands, as {"do": …}, carried out before the supply is switched on."""
+        commands, as {"do": …}, carried out before the supply is switched on. `board`: what kind
+        of board it is, as KEY=VALUE each."""
         command = [sys.executable, "-m", "tools.virtual", "--stdin"]
         for name, value in (
             ("config", config), ("flash", flash), ("main", main), ("path", path), ("heap", heap)
@@ -147,6 +149,8 @@ class VirtualCharger(ControlClient):
             command.append("--serial")
         for each in first:
             command += ["--first", json.dumps(each)]
+        for option in board:
+            command += ["--board", option]
         process = subprocess.Popen(
             command,
             stdin=subprocess.PIPE,
@@ -173,8 +177,8 @@ class VirtualCharger(ControlClient):
 
     @property
     def serial(self) -> str:
-        """The serial port that --serial made."""
-        return next(line[7:] for line in self.output if line.startswith("serial="))
+        """The serial port that --serial made, by its latest name."""
+        return [line[7:] for line in self.output if line.startswith("serial=")][-1]
 
     def wait_for_output(self, text: str, timeout_s: float) -> str:
         """The first line of output, from the start on, that contains the text."""

@@ -9,7 +9,7 @@ from tools.virtual.pins import Drive
 from tools.virtual.schedule import Due, Schedule
 
 MOVE_MS = 15
-FAULTS = ("none", "welded", "open_coil")
+FAULTS = ("none", "welded", "open_coil", "feedback_lost")
 
 
 class Contactor:
@@ -36,8 +36,9 @@ class Contactor:
             self._move()
 
     def mirror(self) -> int:
-        """Level of the feedback pin: 0 while the main contacts are open."""
-        return int(self.closed)
+        """Level of the feedback pin: 0 while the main contacts are open. Its wire is off: 1, by the
+        pull-up."""
+        return int(self.closed or self._fault == "feedback_lost")
 
     @property
     def fault(self) -> str:
@@ -46,6 +47,7 @@ class Contactor:
     @fault.setter
     def fault(self, fault: str) -> None:
         self._fault = fault
+        self._on_contacts()
         self._move()
 
     def _move(self) -> None:

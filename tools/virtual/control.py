@@ -8,10 +8,12 @@ import json
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from tools.virtual import contactor
-from tools.virtual.flash import ImageFlash
+from tools.virtual import contactor, vehicle
+from tools.virtual.console import say
+from tools.virtual.flash import FAULTS as FLASH_FAULTS
 from tools.virtual.power import Power
 from tools.virtual.rc522.chip import FAULTS as READER_FAULTS
+from tools.virtual.serial import SerialLine
 from tools.virtual.world import CARD_KINDS, PHONE, World
 
 LINE_BYTES = 65_536
@@ -19,6 +21,7 @@ _UNREAD_BYTES = 4_000_000  # a client that never reads is let go
 _MS_MAX = 86_400_000
 _WH_MAX = 1_000_000
 _AHEAD_S_MAX = 10 * 366 * 86_400
+WRITTEN = ("vfs", "romfs")  # the partitions that a board writes block by block
 PULSE_MS = GAP_MS = 8.0  # S0 says 30 ms and more; shortened for everyone's patience
 
 
@@ -40,12 +43,15 @@ class Control:
             "tap": self._tap,
             "reader": self._reader,
             "contactor": self._contactor,
+            "pilot": self._pilot,
             "energy": self._energy,
             "link": self._link,
             "dns": self._dns,
             "ntp": self._ntp,
             "time": self._time,
             "power": self._power_cut,
+            "flash": self._flash,
+            "serial": self._serial,
             "status": self._status,
         }
 
@@ -163,6 +169,12 @@ class Control:
         with self._world.lock:
             self._world.contactor.fault = fault
 
+    async def _pilot(self, given: _Arguments) -> None:
+        fault = given.word("fault", vehicle.PILOT_FAULTS)
+        given.done()
+        with self._world.lock:
+            self._world.vehicle.pilot_fault = fault
+
     async def _energy(self, given: _Arguments) -> dict[str, Any]:
         """Answers when the last pulse is over, so that a script does not outrun the meter."""
         wh = given.number("wh", None, 0, _WH_MAX)
@@ -206,14 +218,48 @@ class Control:
         off_ms = given.number("off_ms", 500, 0, _MS_MAX)
         at_block_write = given.number("at_block_write", 0, 1, 1_000_000_000)
         part = given.number("part", 0, 0, 1)
+        partition = given.word("partition", ("", *WRITTEN), "")
         given.done()
         with self._world.lock:
             if at_block_write:
-                if not isinstance(self._world.flash, ImageFlash):
-                    raise CommandError("at_block_write: the flash is a directory, not an .img file")
-                self._power.cut_at_block_write(int(at_block_write), part, off_ms)
+                labels = (partition,) if partition else ("vfs", "romfs")
+                self._blocks("at_block_write", partition or "vfs")
+                self._power.cut_at_block_write(int(at_block_write), part, off_ms, labels)
             else:
                 self._power.cut(off_ms)
+
+    async def _serial(self, given: _Arguments) -> dict[str, Any]:
+        """The cable; put back, it may have got another name."""
+        up = given.flag("up")
+        given.done()
+        console = self._power.console
+        if not isinstance(console, SerialLine):
+            raise CommandError("serial: there is none, as --serial was not given")
+        if not up:
+            console.pull()
+            return {}
+        before = console.name
+        if console.plug() != before:
+            say(f"serial={console.name}")
+        return {"serial": console.name}
+
+    async def _flash(self, given: _Arguments) -> None:
+        fault = given.word("fault", FLASH_FAULTS)
+        partition = given.word("partition", WRITTEN, WRITTEN[0])
+        block = given.number("block", 0, 0, 100_000)
+        given.done()
+        if fault == "bad_block":
+            self._blocks("bad_block", partition)
+        with self._world.lock:
+            self._world.storage.fault = fault
+            self._world.storage.bad = (partition, int(block))
+
+    def _blocks(self, what: str, partition: str) -> None:
+        if not self._world.storage.has_blocks(partition):
+            why = "the flash is a directory, not an .img file"
+            if partition == "romfs":
+                why = "the board has no romfs partition"
+            raise CommandError(f"{what}: {why}")
 
     async def _status(self, given: _Arguments) -> dict[str, Any]:
         given.done()

@@ -1,8 +1,8 @@
 """What the board keeps: its flash chip, with what lies in the partitions, and its key-value store.
 
 The file system is a directory, or a littlefs image block by block; the ROM partition always is
-blocks. Blocks have 4,096 bytes: erased they read FF, programming only clears bits, and every read,
-program and erase goes through here and is counted, so that the supply can be cut at any one of them.
+blocks. Blocks have 4,096 bytes: erased they read FF, programming only clears bits. Every read,
+program and erase goes through here and is counted, so that the supply can be cut at any of them.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from pathlib import Path, PurePosixPath
 from littlefs import LittleFS
 
 from tools.romfs import slot_bytes
+from tools.virtual.board import wire
 from tools.virtual.kind import BLOCK_BYTES, Kind, Partition
 
 BLOCKS = 512
@@ -261,8 +262,8 @@ def _walk(fs: LittleFS, folder: str):
 
 
 class Rom(Blocks):
-    """The ROM partition, in a file beside the flash, whole. The board has it mapped into its memory:
-    it is written in place, and never replaced by another file."""
+    """The ROM partition, whole, in a file beside the flash. The board has it mapped into its
+    memory: it is written in place, and never replaced by another file."""
 
     def __init__(self, path: Path, size: int):
         self.path = path
@@ -295,7 +296,11 @@ class Rom(Blocks):
 
 
 class ChipError(Exception):
-    """The chip does not do it; as the ESP-IDF names it, with its number."""
+    """The chip does not do it; `outcome` is wire's word for why."""
+
+    def __init__(self, outcome: int):
+        super().__init__(outcome)
+        self.outcome = outcome
 
 
 class Chip:
@@ -304,18 +309,20 @@ class Chip:
 
     `before_write(label, size)` is what a partition's own is, for all of them."""
 
-    def __init__(self, kind: Kind, flash: Flash, rom: Rom | None):
+    def __init__(self, kind: Kind, flash: Flash, rom: Rom | None, nvs: Nvs | None = None):
         self.kind = kind
         self.partitions = kind.partitions(flash.blocks * BLOCK_BYTES)
         self.rom = rom
         self.fault = "none"
-        self.bad = ("vfs", 0)  # the block that is bad, of which partition
+        self.bad: tuple[str, int] = ("vfs", 0)  # the block that is bad, of which partition
         self.before_write: Callable[[str, int], int | None] = lambda label, size: None
-        self._blocks: dict[str, Blocks] = {}
+        self._blocks: dict[str, Blocks | Nvs] = {}
         if isinstance(flash, ImageFlash):
             self._blocks["vfs"] = flash
         if rom:
             self._blocks["romfs"] = rom
+        if nvs:
+            self._blocks["nvs"] = nvs
         for label, blocks in self._blocks.items():
             blocks.before_write = partial(self._before_write, label)
 
@@ -336,16 +343,16 @@ class Chip:
         blocks, number = self._written(block)
         blocks.block_erase(number)
 
-    def _written(self, block: int) -> tuple[Blocks, int]:
+    def _written(self, block: int) -> tuple[Blocks | Nvs, int]:
         partition, blocks = self._at(block)
         if not blocks or self.fault == "readonly":
-            raise ChipError("ESP_ERR_FLASH_PROTECTED")
+            raise ChipError(wire.BLOCK_PROTECTED)
         number = block - partition.address // BLOCK_BYTES
         if self.fault == "bad_block" and self.bad == (partition.label, number):
-            raise ChipError("ESP_ERR_FLASH_OP_FAIL")
+            raise ChipError(wire.BLOCK_FAILED)
         return blocks, number
 
-    def _at(self, block: int) -> tuple[Partition, Blocks | None]:
+    def _at(self, block: int) -> tuple[Partition, Blocks | Nvs | None]:
         at = block * BLOCK_BYTES
         for partition in self.partitions:
             if partition.address <= at < partition.address + partition.size:
@@ -368,6 +375,22 @@ class Nvs:
             except ValueError as error:
                 raise FlashError(f"{path}: {error}") from error
         self._values = json.loads(json.dumps(self._kept))
+        self.before_write: Callable[[int], int | None] = lambda size: None
+
+    # As blocks: all of it lies in the first, and a program of the board's can only erase it.
+
+    def block_read(self, block: int, offset: int, count: int) -> bytes:
+        text = json.dumps(self._kept).encode() if self._kept and not block else b""
+        return text[offset : offset + count].ljust(count, b"\xff")
+
+    def block_program(self, block: int, offset: int, data: bytes) -> None:
+        raise ChipError(wire.BLOCK_PROTECTED)
+
+    def block_erase(self, block: int) -> None:
+        """What was read from it before stays known until the next start."""
+        if self.before_write(BLOCK_BYTES) != 0 and not block:
+            self._kept = {}
+            self._store()
 
     def reset(self) -> None:
         self._values = json.loads(json.dumps(self._kept))
@@ -386,6 +409,9 @@ class Nvs:
 
     def commit(self, space: str) -> None:
         self._kept[space] = dict(self._values.get(space, {}))
+        self._store()
+
+    def _store(self) -> None:
         if self._path:
             fresh = self._path.with_suffix(".new")
             fresh.write_text(json.dumps(self._kept))

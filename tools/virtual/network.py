@@ -12,6 +12,7 @@ Names and the time are answered here: whatever address is asked on UDP port 53 i
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 import struct
 import time
@@ -260,7 +261,8 @@ class _Flow:
 
     def abort(self) -> None:
         sock = self.downstream.get_extra_info("socket")
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        with contextlib.suppress(OSError):  # the board has closed it already
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         for writer in (self.downstream, self.upstream):
             if writer:
                 writer.transport.abort()

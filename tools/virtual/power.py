@@ -14,14 +14,13 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from tools.romfs import PARTITION_BYTES
 from tools.virtual.board import wire
-from tools.virtual.flash import ImageFlash
+from tools.virtual.kind import BLOCK_BYTES
 from tools.virtual.requests import Requests
 from tools.virtual.schedule import Due
 from tools.virtual.world import World
@@ -29,7 +28,7 @@ from tools.virtual.world import World
 BOARD_DIR = Path(__file__).with_name("board")
 INTERPRETER = Path(__file__).with_name("interpreter.py")
 HEAP_BYTES = 2 * 110 * 1024  # an ESP32's 110 KB, with objects twice the size
-HARDWARE_BYTES = 300 * 1024 + PARTITION_BYTES  # room for the stand-ins beside the firmware's heap
+HARDWARE_BYTES = 300 * 1024  # room for the stand-ins beside the firmware's heap
 PANIC_MS = 300  # a chip that crashes prints its panic and starts again
 HEAP_ANSWER_S = 2.0
 
@@ -162,7 +161,8 @@ class Life:
             "heap": program.heap_bytes,
             "path": str(program.path) if program.path else "",
             "program": str(program.main) if program.main else "",
-            "rom": world.rom.facts(),
+            "kind": world.storage.kind.facts(),
+            "partitions": [partition.facts() for partition in world.storage.partitions],
             "raw": power.console.raw and self._cause == SOFT,
             "repl": power.console.repl,
             "rtc_s": world.rtc.seconds(),
@@ -303,19 +303,26 @@ class Power:
         self._off = False
         self.resets = 0
         self.on = False
-        if isinstance(world.flash, ImageFlash):
-            world.flash.before_write = self._before_write
+        world.storage.before_write = self._before_write
         self._writes_left: int | None = None
+        self._writes_in: Sequence[str] = ()
         self._write_part = 0.0
         self._write_off_ms = 0.0
         world.interrupt = self._interrupt
 
     def command(self, descriptors: tuple[int, ...]) -> list[str]:
         heap = self.program.heap_bytes + HARDWARE_BYTES
+        rom = self.world.storage.rom
+        maps = []
+        if rom and len(self._interpreter) > 1:
+            maps = ["--map", str(rom.path.resolve())]
+        elif rom:
+            heap += rom.blocks * BLOCK_BYTES
         inspect = ["-i"] if self.console.repl else []
         start = [str(BOARD_DIR / "start.py"), str(BOARD_DIR)]
         numbers = [str(descriptor) for descriptor in descriptors]
-        return [*self._interpreter, "-X", f"heapsize={heap}", *inspect, *start, *numbers]
+        options = ["-X", f"heapsize={heap}", *inspect]
+        return [*self._interpreter, *maps, *options, *start, *numbers]
 
     # supply and resets
 
@@ -333,9 +340,11 @@ class Power:
             self.world.power_lost()
         self._come_back(off_ms, self._power_back)
 
-    def cut_at_block_write(self, n: int, part: float, off_ms: float) -> None:
-        """Cut at the n-th program or erase from now, of which only `part` still happens."""
+    def cut_at_block_write(self, n: int, part: float, off_ms: float, labels: Sequence[str]) -> None:
+        """Cut at the n-th program or erase from now in the partitions of these names, of which only
+        `part` still happens."""
         self._writes_left, self._write_part, self._write_off_ms = n, part, off_ms
+        self._writes_in = labels
 
     def reset(self, kind: str) -> None:
         """kind: "watchdog", "hard" (machine.reset), "soft", "panic"."""
@@ -374,8 +383,8 @@ class Power:
         else:
             action()
 
-    def _before_write(self, size: int) -> int | None:
-        if self._writes_left is None:
+    def _before_write(self, label: str, size: int) -> int | None:
+        if self._writes_left is None or label not in self._writes_in:
             return None
         self._writes_left -= 1
         if self._writes_left > 0:

@@ -15,7 +15,7 @@ from typing import Any
 
 from tools.virtual.board import wire
 from tools.virtual.counter import Counter
-from tools.virtual.flash import DirectoryFlash, ImageFlash
+from tools.virtual.flash import Chip, ChipError, DirectoryFlash
 from tools.virtual.pins import FALLING, RISING
 from tools.virtual.world import World
 
@@ -69,7 +69,6 @@ class Requests:
             "net.address": self._address,
             "flash.rename": self._rename,
             "flash.statvfs": self._statvfs,
-            "rom.write": lambda offset, data: world.rom.write(offset, bytes.fromhex(data)),
         }
         self.on_end: Callable[[], None] = lambda: None
         self.thread = threading.Thread(target=self._run, name="requests", daemon=True)
@@ -150,21 +149,25 @@ class Requests:
             self._life.heap_reported(int.from_bytes(body, "little"))
         elif op == wire.SYNC:
             self._reply(body)
-        elif isinstance(world.flash, ImageFlash):
-            self._block(world.flash, op, body)
+        else:
+            self._block(world.storage, op, body)
 
-    def _block(self, flash: ImageFlash, op: int, body: bytes) -> None:
+    def _block(self, storage: Chip, op: int, body: bytes) -> None:
         if op == wire.BLOCK_READ:
             block, offset, count = struct.unpack("<III", body)
-            self._reply(flash.block_read(block, offset, count))
+            self._reply(storage.read(block, offset, count))
             return
-        if op == wire.BLOCK_PROGRAM:
-            block, offset, _ = struct.unpack_from("<IIH", body)
-            flash.block_program(block, offset, body[10:])
-        elif op == wire.BLOCK_ERASE:
-            flash.block_erase(int.from_bytes(body, "little"))
+        outcome = wire.BLOCK_DONE
+        try:
+            if op == wire.BLOCK_PROGRAM:
+                block, offset, _ = struct.unpack_from("<IIH", body)
+                storage.program(block, offset, body[10:])
+            elif op == wire.BLOCK_ERASE:
+                storage.erase(int.from_bytes(body, "little"))
+        except ChipError as error:
+            outcome = error.outcome
         if self._life.alive:
-            self._reply(b"\0")
+            self._reply(bytes((outcome,)))
 
     def _reply(self, data: bytes) -> None:
         try:

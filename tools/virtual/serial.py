@@ -1,11 +1,11 @@
 """The board on a cable: a pseudo terminal that carries its console, REPL and raw REPL.
 
 The interpreter's own REPL does the talking. In between are two lines: the outer one is what a
-program such as mpremote opens, the inner one is the interpreter's terminal, whose mode tells
-whether it reads a command or runs a program. What the bridge adds is what a board's UART and reset
-do: Ctrl-C interrupts a program, a soft reset comes back in the REPL mode it was left in, line feeds
-gain their carriage return, output that nobody listens to is lost, and timers and interrupts call
-back while the REPL waits for a key.
+program such as mpremote opens, the inner one is the interpreter's terminal. What the bridge adds is
+what a board's UART and reset do: Ctrl-C interrupts a program, a soft reset comes back in the REPL
+mode it was left in, line feeds gain their carriage return, output that nobody listens to is lost,
+and timers and interrupts call back while the REPL waits for a key. The cable can be pulled, too:
+the outer line is hung up then, and the board runs on.
 
 For that last one the interpreter is woken at every tick: it waits for a key in read(), and runs
 what is scheduled only when a signal ends that with EINTR (tools/virtual/interpreter.py has the
@@ -17,38 +17,41 @@ pending is taken before the next instruction. It is stopped only when it seems t
 stop lengthens some time-outs. The terminal's mode would not do: it is raw also while a command of
 the raw REPL runs. A wake-up that comes too early finds nothing, and the next tick brings another.
 
-Ctrl-C is a signal, too, and this interpreter raises KeyboardInterrupt wherever it strikes: in the
-middle of a garbage collection the heap stays locked, and in a callback the exception is printed and
-lost. A board raises it between two instructions. So the signal waits until the program sleeps or
-polls, seen in the same way; a program that does neither for a while gets it where it is.
+Ctrl-C is a key at a prompt, and an interrupt while a program runs: also while a command of the raw
+REPL does, during which the terminal's mode may be that of the prompt. Which of the two it is, a
+board's UART asks the variable that holds the interrupt character; here a handler for SIGINT stands
+for it, which the interpreter has as long as Ctrl-C is to interrupt. As an exception that is raised
+in a callback is printed and lost, the interrupt waits until the program sleeps or polls, seen as
+above; a program that does neither for a while gets it anyhow. SIGUSR2 brings it: it is raised before
+the next instruction, as on a board (tools/virtual/interpreter.py). Without a handler for that it is
+SIGINT, upon which an interpreter of the computer raises it wherever it strikes: in the middle of a
+garbage collection, say, and then the heap stays locked.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
+import fcntl
 import os
-import platform
 import select
 import signal
+import struct
 import subprocess
 import termios
 import threading
 import tty
 from collections.abc import Callable
 
+from tools.virtual import process
+
 _READ_BYTES = 4096
 _UNREAD_BYTES = 262_144  # what a listener may leave unread before it is taken to be gone
 _LOOK_S = 0.02  # how often a line without a listener is looked at
 _HOLD_LOOK_S = 0.002
 _TICK_S = 0.02
-_READ_CALL = {"x86_64": "0", "aarch64": "63"}.get(platform.machine(), "unknown")
-_IDLE_CALLS = {  # poll, select, nanosleep, clock_nanosleep, pselect6, ppoll
-    "x86_64": ("7", "23", "35", "230", "270", "271"),
-    "aarch64": ("101", "115", "72", "73"),
-}.get(platform.machine(), ())
 _IDLE_WITHIN_S = 0.3  # a program that has not slept by then is one that never does
 _HOLD_S = 1.0  # how long a program may take to give way to Ctrl-C
+_NAMES_TRIED = 64
 _CTRL_A, _CTRL_C = b"\x01", b"\x03"
 _RAW_PROMPT = b"raw REPL; CTRL-B to exit\r\n>"
 _FRIENDLY_PROMPT = b"\r\n>>> "
@@ -61,12 +64,9 @@ class SerialLine:
     def __init__(self, loop: asyncio.AbstractEventLoop):
         self._loop = loop
         self._lock = threading.RLock()
-        self._outer, slave = os.openpty()
-        self.name = os.ttyname(slave)
-        tty.setraw(slave)
-        os.close(slave)
-        os.set_blocking(self._outer, False)
-        self._inner = -1
+        self._outer = self._inner = self._keys = -1
+        self.name = ""
+        self._looking: asyncio.TimerHandle | None = None
         self._process: subprocess.Popen | None = None
         self._raw = False
         self._restart_raw = False
@@ -79,9 +79,10 @@ class SerialLine:
         self._to_host = b""
         self._to_board = b""
         self._held: bytes | None = None
+        self._striking = False
         self._writing = False
         self._closed = False
-        self._look_for_host()
+        self.plug()
 
     @property
     def raw(self) -> bool:
@@ -99,6 +100,7 @@ class SerialLine:
             mode[6][key] = b"\0"
         mode[6][termios.VMIN], mode[6][termios.VTIME] = 1, 0
         termios.tcsetattr(slave, termios.TCSANOW, mode)
+        self._keys = os.dup(slave)  # to see which keys have not been read
         self._up = False
         self._interrupts = True
         self._swallow = False
@@ -129,7 +131,8 @@ class SerialLine:
         self._loop.remove_reader(self._inner)
         self._loop.remove_writer(self._inner)
         os.close(self._inner)
-        self._inner = -1
+        os.close(self._keys)
+        self._inner = self._keys = -1
         self._process = None
         if self._ticking:
             self._ticking.cancel()
@@ -150,9 +153,32 @@ class SerialLine:
     def close(self) -> None:
         self._closed = True
         self.life_ended(soft=False)
+        self.pull()
+
+    # the cable
+
+    def plug(self) -> str:
+        """Connect it; returns the terminal's name: the one before, if nobody has taken it."""
+        if self._outer < 0:
+            with self._lock:
+                self._outer, self.name = _terminal(self.name)
+            self._look_for_host()
+        return self.name
+
+    def pull(self) -> None:
+        """Hang up: whoever has the terminal open is told so."""
+        if self._outer < 0:
+            return
+        if self._looking:
+            self._looking.cancel()
+            self._looking = None
         self._loop.remove_reader(self._outer)
         self._loop.remove_writer(self._outer)
-        os.close(self._outer)
+        with self._lock:
+            os.close(self._outer)
+            self._outer = -1
+            self._to_host = b""
+            self._writing = False
 
     # board to host
 
@@ -192,9 +218,10 @@ class SerialLine:
         self._loop.call_soon_threadsafe(self._flush)
 
     def _flush(self) -> None:
-        if self._closed:
-            return
         with self._lock:
+            if self._outer < 0:
+                self._to_host = b""
+                return
             if self._hung_up():
                 self._to_host = b""
             while self._to_host:
@@ -219,11 +246,12 @@ class SerialLine:
 
     def _look_for_host(self) -> None:
         """A line that nobody has open is always "readable": wait for someone by looking."""
-        if self._closed:
+        if self._outer < 0:
             return
         if self._hung_up():
-            self._loop.call_later(_LOOK_S, self._look_for_host)
+            self._looking = self._loop.call_later(_LOOK_S, self._look_for_host)
         else:
+            self._looking = None
             self._loop.add_reader(self._outer, self._typed)
 
     def _typed(self) -> None:
@@ -235,7 +263,7 @@ class SerialLine:
             data = b""
         if data:
             self._type(data)
-        elif not self._closed:
+        else:
             self._loop.remove_reader(self._outer)
             self._look_for_host()
 
@@ -244,53 +272,75 @@ class SerialLine:
             self._held += data
             return
         before, interrupt, after = data.partition(_CTRL_C)
-        if interrupt and self._interrupts and not self.at_prompt:
+        if interrupt and self._interrupts:
             self._feed(before)
+            if self._striking:  # one at a time, as a board has one flag for it
+                self._type(after)
+                return
             self._held = after
-            self._interrupt(self._loop.time() + _HOLD_S)
+            self._striking = True
+            self._interrupt(self._loop.time())
         else:
             self._feed(data)
 
     @property
     def at_prompt(self) -> bool:
-        """The interpreter reads a command: its terminal is in its raw mode."""
-        return self._inner >= 0 and not termios.tcgetattr(self._inner)[3] & termios.ISIG
+        """The interpreter has read all keys and waits for another one of a command."""
+        if not self._process or termios.tcgetattr(self._inner)[3] & termios.ISIG:
+            return False
+        pid = self._process.pid
+        if not process.system_call(pid):  # cannot be seen: then it is the mode that counts
+            return True
+        unread = struct.unpack("i", fcntl.ioctl(self._keys, termios.FIONREAD, bytes(4)))[0]
+        return not unread and process.reads_keys(pid) and not process.handles(pid, signal.SIGINT)
 
     # callbacks at the prompt
 
     def _tick(self) -> None:
         self._ticking = self._loop.call_later(_TICK_S, self._tick)
-        if self._process and _waits_for_key(self._process.pid):
+        if self._process and process.reads_keys(self._process.pid):
             if self._wakeable is None:
-                self._wakeable = _handles(self._process.pid, signal.SIGUSR1)
+                self._wakeable = process.handles(self._process.pid, signal.SIGUSR1)
             if self._wakeable:
-                _signal_if(_waits_for_key, self._process, signal.SIGUSR1)
+                process.signal_if(process.reads_keys, self._process, signal.SIGUSR1)
 
     # Ctrl-C
 
-    def _interrupt(self, until_s: float) -> None:
-        """Ctrl-C for a running program; a board that is still starting gets it once it is up."""
+    def _interrupt(self, since_s: float) -> None:
+        """Ctrl-C; a board that is still starting gets it once it is up."""
         if self._closed:
             return
         if self._up and self._process:
-            self._strike(self._process, self._loop.time() + _IDLE_WITHIN_S)
-        elif self._loop.time() < until_s:
-            self._loop.call_later(_HOLD_LOOK_S, self._interrupt, until_s)
+            self._strike(self._process, self._loop.time())
+        elif self._loop.time() - since_s < _HOLD_S:
+            self._loop.call_later(_HOLD_LOOK_S, self._interrupt, since_s)
         else:
-            self._release(0)
+            self._struck(0)
 
-    def _strike(self, process: subprocess.Popen, until_s: float) -> None:
+    def _strike(self, life: subprocess.Popen, since_s: float) -> None:
         if self._closed:
             return
-        if process is self._process and not self.at_prompt:
-            if self._loop.time() < until_s:
-                if not (_idles(process.pid) and _signal_if(_idles, process, signal.SIGINT)):
-                    self._loop.call_later(_HOLD_LOOK_S, self._strike, process, until_s)
-                    return
-            else:
-                with contextlib.suppress(ProcessLookupError):
-                    process.send_signal(signal.SIGINT)
-        self._release(self._loop.time() + _HOLD_S)
+        if life is not self._process:
+            self._struck(_HOLD_S)
+            return
+        if self.at_prompt:
+            self._feed(_CTRL_C)
+            self._struck(0)
+            return
+        waited_s = self._loop.time() - since_s
+        ready = _gives_way if waited_s < _IDLE_WITHIN_S else _takes_interrupt
+        as_a_board = process.handles(life.pid, signal.SIGUSR2)
+        number = signal.SIGUSR2 if as_a_board else signal.SIGINT
+        if ready(life.pid) and process.signal_if(ready, life, number):
+            self._struck(_HOLD_S)
+            return
+        if waited_s >= _HOLD_S:
+            self._release(0)
+        self._loop.call_later(_HOLD_LOOK_S, self._strike, life, since_s)
+
+    def _struck(self, hold_s: float) -> None:
+        self._striking = False
+        self._release(self._loop.time() + hold_s)
 
     def _release(self, until_s: float) -> None:
         """What was typed after a Ctrl-C waits for the prompt, which drops what came before it."""
@@ -327,43 +377,28 @@ class SerialLine:
             self._loop.remove_writer(self._inner)
 
 
-def _signal_if(
-    still: Callable[[int], bool], process: subprocess.Popen, number: signal.Signals
-) -> bool:
-    """The signal goes out if the process is `still` doing this once it is stopped."""
-    with contextlib.suppress(ProcessLookupError, ChildProcessError):
-        process.send_signal(signal.SIGSTOP)
-        try:
-            os.waitid(os.P_PID, process.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
-            if still(process.pid):
-                process.send_signal(number)
-                return True
-        finally:
-            process.send_signal(signal.SIGCONT)
-    return False
+def _gives_way(pid: int) -> bool:
+    return process.gives_way(pid) and _takes_interrupt(pid)
 
 
-def _waits_for_key(pid: int) -> bool:
-    """Whether its main thread is in a read() of standard input."""
-    return _system_call(pid)[:2] == [_READ_CALL, "0x0"]
+def _takes_interrupt(pid: int) -> bool:
+    return process.handles(pid, signal.SIGINT)
 
 
-def _idles(pid: int) -> bool:
-    """Whether its main thread sleeps or polls."""
-    return any(number in _IDLE_CALLS for number in _system_call(pid)[:1])
-
-
-def _system_call(pid: int) -> list[str]:
-    """In which the main thread waits, and with what; nothing where this cannot be seen."""
-    with contextlib.suppress(OSError), open(f"/proc/{pid}/syscall") as call:
-        return call.read().split()
-    return []
-
-
-def _handles(pid: int, number: signal.Signals) -> bool:
-    """Whether the process has a handler for the signal, which else would end it."""
-    with contextlib.suppress(OSError), open(f"/proc/{pid}/status") as status:
-        for line in status:
-            if line.startswith("SigCgt:"):
-                return bool(int(line.split()[1], 16) >> (number - 1) & 1)
-    return False
+def _terminal(name: str) -> tuple[int, str]:
+    """A pseudo terminal for programs to open, by that name if it is free. The system gives out the
+    first number that is: those before it are taken, and given back."""
+    made: list[tuple[int, str]] = []
+    while True:
+        master, slave = os.openpty()
+        tty.setraw(slave)
+        made.append((master, os.ttyname(slave)))
+        os.close(slave)
+        if not name or made[-1][1] == name or len(made) == _NAMES_TRIED:
+            break
+    chosen = made[-1] if made[-1][1] == name else made[0]
+    for master, _ in made:
+        if master != chosen[0]:
+            os.close(master)
+    os.set_blocking(chosen[0], False)
+    return chosen

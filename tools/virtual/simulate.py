@@ -15,7 +15,8 @@ from tools import mpy, romfs
 from tools.virtual.board_files import install, runs_in_place
 from tools.virtual.console import StandardOutput, say
 from tools.virtual.control import Control
-from tools.virtual.flash import Flash, FlashError, Nvs, Rom, open_flash
+from tools.virtual.flash import Chip, Flash, FlashError, Nvs, Rom, open_flash
+from tools.virtual.kind import BLOCK_BYTES, Kind, KindError, kind
 from tools.virtual.power import HEAP_BYTES, Power, PowerError, Program, find_micropython
 from tools.virtual.serial import SerialLine
 from tools.virtual.wiring import ConfigFileError, read_config, wiring
@@ -32,6 +33,7 @@ class SimulateError(Exception):
 _ERRORS = (
     SimulateError,
     FlashError,
+    KindError,
     ConfigFileError,
     PowerError,
     mpy.CompileError,
@@ -49,6 +51,7 @@ def run(
     heap: int | None = None,
     stdin: bool = False,
     first: Sequence[str] = (),
+    board: Sequence[str] = (),
 ) -> int:
     """Run until told to end; returns the exit status.
 
@@ -56,11 +59,12 @@ def run(
     pins. flash: directory or .img file; without it one that is thrown away at the end. control: the
     port on 127.0.0.1, 0 for any. main, path: another program and the first folder of its import
     path. heap: KB free for the program, on this 64-bit MicroPython. stdin: end when it ends. first:
-    commands of the control port, carried out before the supply is switched on.
+    commands of the control port, carried out before the supply is switched on. board: KEY=VALUE
+    each, as tools.virtual.kind has them.
     """
     try:
         return asyncio.run(
-            _simulate(config, flash, control, serial, main, path, heap, stdin, first)
+            _simulate(config, flash, control, serial, main, path, heap, stdin, first, board)
         )
     except _ERRORS as error:
         print(f"tapgate simulate: {error}", file=sys.stderr)
@@ -79,12 +83,14 @@ async def _simulate(
     heap: int | None,
     stdin: bool,
     first: Sequence[str],
+    board: Sequence[str],
 ) -> int:
     sys.setswitchinterval(_SWITCH_S)
     loop = asyncio.get_running_loop()
     over = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         loop.add_signal_handler(number, over.set)
+    made = kind(board)
     program = _program(main, path, heap)
     given = read_config(Path(config)) if config else None
     micropython = find_micropython()
@@ -92,14 +98,14 @@ async def _simulate(
     if flash is None and main is None:
         raise SimulateError("--flash is missing: a directory or an .img file")
     async with contextlib.AsyncExitStack() as stack:
-        chips = stack.enter_context(_flash(flash))
-        rom = stack.enter_context(_rom(flash))
+        chips = stack.enter_context(_flash(flash, made))
+        rom = stack.enter_context(_rom(flash, made))
+        nvs = _nvs(flash)
+        storage = Chip(made, chips, rom, nvs)
         if given is not None:
-            install(given, chips, rom, in_place)
-        elif rom.blank and main is None and in_place:
-            rom.install(mpy.image())
+            install(given, chips, rom if in_place and made.rom else None)
         wired = wiring(given if given is not None else chips.read("config.json"))
-        world = World(wired, chips, rom, _nvs(flash), loop, lambda event: control.push(event))
+        world = World(wired, chips, storage, nvs, loop, lambda event: control.push(event))
         console = SerialLine(loop) if serial else StandardOutput(loop)
         stack.callback(console.close)
 
@@ -166,23 +172,28 @@ def _program(
 
 
 @contextlib.contextmanager
-def _flash(given: str | os.PathLike[str] | None):
+def _flash(given: str | os.PathLike[str] | None, made: Kind):
     with contextlib.ExitStack() as stack:
         if given is None:
             given = stack.enter_context(tempfile.TemporaryDirectory(prefix="tapgate-flash-"))
-        chips: Flash = open_flash(Path(given))
+        chips: Flash = open_flash(Path(given), made.vfs_bytes // BLOCK_BYTES)
         stack.callback(chips.close)
         yield chips
 
 
 @contextlib.contextmanager
-def _rom(flash: str | os.PathLike[str] | None):
+def _rom(flash: str | os.PathLike[str] | None, made: Kind):
+    if not made.romfs_kb:
+        yield None
+        return
     with contextlib.ExitStack() as stack:
         if flash is None:
             flash = Path(
                 stack.enter_context(tempfile.TemporaryDirectory(prefix="tapgate-rom-")), "x"
             )
-        yield Rom(_beside(flash, ".rom"))
+        rom = Rom(_beside(flash, ".rom"), made.romfs_kb * 1024)
+        stack.callback(rom.close)
+        yield rom
 
 
 def _nvs(flash: str | os.PathLike[str] | None) -> Nvs:

@@ -19,6 +19,7 @@ BOUNCES = 5
 ADC_NOISE_UV = 6_000
 POSITIVE_V = {"A": 12, "B": 9, "C": 6}
 NEGATIVE_V = -12
+PILOT_FAULTS = ("none", "short", "lost", "diode")
 
 
 class Vehicle:
@@ -33,6 +34,7 @@ class Vehicle:
         self._drawing = False  # the second resistor
         self.connected = False
         self.asks = False
+        self.pilot_fault = "none"
 
     # what people do
 
@@ -92,8 +94,12 @@ class Vehicle:
         """At the ADC's pin this very instant: 1.30 V + pilot / 12, with the converter's noise."""
         now_ns = self._schedule.now_ns()
         level = self._pilot_drive.level_at(now_ns) if self._pilot_drive else None
-        if level is None:
+        if level is None or self.pilot_fault == "short":
             volts: float = 0
+        elif self.pilot_fault == "lost":
+            volts = NEGATIVE_V
+        elif self.pilot_fault == "diode" and not level:
+            volts = -POSITIVE_V[self.state]
         else:
             volts = POSITIVE_V[self.state] if level else NEGATIVE_V
         noise = self._rng.randint(-ADC_NOISE_UV, ADC_NOISE_UV)

@@ -16,7 +16,8 @@ from typing import Any
 from tools.virtual.board import wire
 from tools.virtual.contactor import Contactor
 from tools.virtual.counter import Counter
-from tools.virtual.flash import Flash, ImageFlash, Nvs, Rom
+from tools.virtual.flash import Chip as Storage
+from tools.virtual.flash import Flash, ImageFlash, Nvs
 from tools.virtual.lamp import Colour, Lamp, NeopixelLamp, RgbLamp
 from tools.virtual.meter import Meter
 from tools.virtual.network import Relays, Wifi
@@ -39,7 +40,7 @@ class World:
         self,
         wired: Wiring,
         flash: Flash,
-        rom: Rom,
+        storage: Storage,
         nvs: Nvs,
         loop: asyncio.AbstractEventLoop,
         push: Callable[[dict[str, Any]], None],
@@ -48,7 +49,7 @@ class World:
     ):
         rng = rng or random.Random()
         self.lock = threading.RLock()
-        self.wired, self.flash, self.rom, self.nvs = wired, flash, rom, nvs
+        self.wired, self.flash, self.storage, self.nvs = wired, flash, storage, nvs
         self.schedule = schedule or Schedule()
         self.interrupt: Callable[[int, int], None] = lambda kind, number: None
         self._push = push
@@ -199,6 +200,9 @@ class World:
                 "flash_programs": image.programs,
                 "flash_erases": image.erases,
             }
+        if self.storage.rom:
+            rom = self.storage.rom
+            flash |= {"romfs_programs": rom.programs, "romfs_erases": rom.erases}
         return {
             "contactor": self.contactor.coil,
             "main_contacts": self.contactor.closed,

@@ -120,6 +120,7 @@ def ask(packet, size, into, count):
 
 def call(name, *arguments):
     """A question of the cold path; errors of the world are raised as what they are on the board."""
+    global _torn
     flush()
     body = json.dumps((name,) + arguments).encode()
     size = len(body) + 5
@@ -133,9 +134,14 @@ def call(name, *arguments):
     if size > 0xFFFF:
         raise ValueError("call too long")
     length = bytearray(4)
-    ask(packet, len(packet), length, 4)
+    if _torn:
+        resync()
+    _torn = True
+    _write(packet, len(packet))
+    _readinto(length, 4)
     answer = bytearray(int.from_bytes(length, "little"))
     _readinto(answer, len(answer))
+    _torn = False
     answer = json.loads(answer)
     if answer[0]:
         return answer[1]

@@ -3,35 +3,41 @@ file of their name would not be found, and objects stand in."""
 
 from collections import namedtuple
 
-_MPY = 6 | 3 << 8 | 10 << 10  # .mpy version 6.3 for xtensawin
 _Implementation = namedtuple(
     "implementation", ("name", "version", "_machine", "_mpy", "_build", "_thread")
 )
-MACHINE = "Generic ESP32 module with ESP32"
 
 
 class Sys:
     """The interpreter's own `sys` with the board's name on it."""
 
-    def __init__(self, native):
+    def __init__(self, native, kind):
         for name in dir(native):
             if name not in ("atexit", "executable", "ps1", "ps2", "__class__", "__dict__"):
                 setattr(self, name, getattr(native, name))
-        self.platform = "esp32"
+        self.platform = kind["platform"]
+        version = native.implementation.version
+        if kind["version"]:
+            version = tuple([int(part) for part in kind["version"].split(".")]) + ("",)
+            words = native.version.split(" ")  # "3.4.0; MicroPython v1.29.0 on 2026-07-01"
+            words[2] = "v" + kind["version"]
+            self.version = " ".join(words)
         self.implementation = _Implementation(
-            "micropython", native.implementation.version, MACHINE, _MPY, "ESP32_GENERIC", "GIL"
+            "micropython", version, kind["machine"], kind["mpy"], kind["build"], "GIL"
         )
         self.argv = []
 
 
 class Vfs:
-    """The interpreter's own `vfs`, with the ROM of the board."""
+    """The interpreter's own `vfs`, with the ROM of the board, if its MicroPython knows such."""
 
-    def __init__(self, native, rom_ioctl):
+    def __init__(self, native, rom_ioctl, rom):
         for name in dir(native):
-            if name not in ("VfsPosix", "__class__", "__dict__"):
+            if name not in ("VfsPosix", "VfsRom", "rom_ioctl", "__class__", "__dict__"):
                 setattr(self, name, getattr(native, name))
-        self.rom_ioctl = rom_ioctl
+        if rom:
+            self.VfsRom = native.VfsRom
+            self.rom_ioctl = rom_ioctl
 
 
 class Flashbdev:

@@ -9,47 +9,49 @@ import socket
 import sys
 import time
 
-import block_device
 import line
 import lone_modules
 import machine
 import micropython
-import romfs
+import partition
 import vfs
 import wire
 
 _PRIVATE = (
-    "analog", "block_device", "claims", "counters", "line", "lone_modules", "pin", "rom", "romfs",
-    "spi", "timers", "wire",
+    "analog", "claims", "counters", "line", "lone_modules", "partition", "pin", "rom", "spi",
+    "timers", "wire",
+)  # fmt: skip
+_MODULES = (
+    "time", "select", "os", "socket", "machine", "esp", "esp32", "neopixel", "network",
 )  # fmt: skip
 _native_sys, _native_gc = sys, gc
 _facts = {}
 _heap_packet = bytearray(7)
 _ballast = None
-_partition = None
 
 
-def live(namespace, descriptors):
+def live(namespace, numbers):
     """From reset until the user's files have ended."""
-    _power_up(namespace, descriptors)
+    _power_up(namespace, numbers)
     line.call("board.state", "up")
     _boot(namespace)
 
 
-def _power_up(namespace, descriptors):
+def _power_up(namespace, numbers):
     """Everything before boot.py; leaves only the board's modules and files in sight."""
     global _facts
     here = sys.path[0]
-    line.start(*descriptors)
+    line.start(*numbers[:5])
     _facts = line.call("board.facts")
+    partition.power_up(_facts["partitions"], numbers[5] if numbers[5:] else 0)
     native = {"machine": machine, "os": os, "select": select, "socket": socket, "time": time}
     for name, module in native.items():
         sys.modules["_native_" + name] = module
-    own_sys = lone_modules.Sys(sys)
+    own_sys = lone_modules.Sys(sys, _facts["kind"])
     own_gc = lone_modules.Gc(gc)
     sys.modules["sys"] = sys.modules["usys"] = own_sys
     sys.modules["gc"] = own_gc
-    sys.modules["vfs"] = lone_modules.Vfs(vfs, _rom_ioctl)
+    sys.modules["vfs"] = lone_modules.Vfs(vfs, partition.rom_ioctl, _facts["kind"]["rom"])
     if _facts["repl"]:
         sys.modules["micropython"] = lone_modules.Micropython(
             micropython, lambda on: line.call("board.interrupts", on)
@@ -57,7 +59,6 @@ def _power_up(namespace, descriptors):
     _load_modules(here + "/modules")
     if _facts["program"]:  # opened while the computer's files are in sight, read when it is run
         _facts["source"] = open(_facts["program"])
-    _load_partition()
     _mount()
     for name in _PRIVATE:
         sys.modules.pop(name, None)
@@ -73,7 +74,7 @@ def _load_modules(folder):
     """The stand-ins take the names of the built-in modules, old spellings included."""
     sys.path[:] = [folder] + sys.path
     loaded = {}
-    for name in ("time", "select", "os", "socket", "machine", "esp32", "neopixel", "network"):
+    for name in _MODULES:
         sys.modules.pop(name, None)
         loaded[name] = sys.modules[name] = __import__(name)
     for name in ("time", "select", "os", "socket", "machine"):
@@ -89,27 +90,14 @@ def _load_modules(folder):
     loaded["machine"]._cause = _facts["cause"]
     loaded["machine"]._unique_id = loaded["network"]._mac = bytes(_facts["unique_id"])
     loaded["os"]._directory_flash = _facts["flash"]["kind"] == "directory"
+    loaded["esp"]._flash_bytes = _facts["kind"]["flash_bytes"]
+    loaded["esp"]._user_start = _facts["kind"]["user_start"]
     if _facts["frozen"]:  # what stock firmware carries in its flash: umqtt.simple
         sys.path[:] = [_facts["frozen"]]
         try:
             __import__("umqtt.simple")
         except ImportError:
             print("virtual board: no umqtt.simple in", _facts["frozen"])
-
-
-def _load_partition():
-    """Flash to the chip, and heap only to the interpreter that plays it: not counted."""
-    global _partition
-    _partition = romfs.Partition(_facts["rom"]["bytes"])
-    if _facts["rom"]["path"]:
-        with open(_facts["rom"]["path"], "rb") as file:
-            file.readinto(memoryview(_partition))
-
-
-def _rom_ioctl(op, *arguments):
-    if op == 1:
-        return 1
-    return _partition if op == 2 and arguments == (0,) else -22
 
 
 def _mount():
@@ -119,7 +107,7 @@ def _mount():
     if flash["kind"] == "directory":
         vfs.mount(vfs.VfsPosix(flash["root"]), "/")
     else:
-        bdev = block_device.Flash(flash["blocks"])
+        bdev = partition.Partition.find(1, label="vfs")[0]
         sys.modules["flashbdev"] = lone_modules.Flashbdev(bdev)
         vfs.mount(bdev, "/")
     _native_sys.path[:] = ["", ".frozen"] + _mount_rom() + ["/lib"]
@@ -131,8 +119,10 @@ def _mount():
 
 def _mount_rom():
     """Where to import from in ROM; a partition without a file system passes in silence."""
+    if not _facts["kind"]["rom"] or partition.rom_ioctl(1) == 0:
+        return []
     try:
-        vfs.mount(vfs.VfsRom(_partition), "/rom")
+        vfs.mount(vfs.VfsRom(partition.rom_ioctl(2, 0)), "/rom")
     except OSError:
         return []
     return ["/rom", "/rom/lib"]

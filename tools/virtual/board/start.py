@@ -1,5 +1,5 @@
-"""The first file of every life of the virtual board: argv is the folder of this file and the five
-file descriptors of the line to the world."""
+"""The first file of every life of the virtual board: argv is the folder of this file, the five file
+descriptors of the line to the world, and the address of the ROM if it is mapped into memory."""
 
 import sys
 

@@ -19,9 +19,12 @@ HEAP = 9  #                     in use u32                       -
 CALL = 10  #                     n u32, JSON [name, arguments…]   u32 length, JSON [true, result]
 #                                                                 or [false, error type, text]
 BLOCK_READ = 11  #               block u32, offset u32, n u32     n bytes
-BLOCK_PROGRAM = 12  #            block u32, offset u32, n u16, …  u8 0
-BLOCK_ERASE = 13  #              block u32                        u8 0
+BLOCK_PROGRAM = 12  #            block u32, offset u32, n u16, …  u8 outcome
+BLOCK_ERASE = 13  #              block u32                        u8 outcome
 SYNC = 14  #                     nonce 8 bytes                    the nonce
+
+# outcome of a block operation; blocks are counted from the beginning of the chip
+BLOCK_DONE, BLOCK_PROTECTED, BLOCK_FAILED = 0, 1, 2
 
 # pin modes and pulls as they stand in MODE
 MODE_OFF, MODE_IN, MODE_OUT, MODE_OPEN_DRAIN = 0, 1, 3, 7

@@ -12,7 +12,7 @@ from tools.virtual.rc522 import registers as reg
 from tools.virtual.rc522.core import START_UP_NS, Core
 from tools.virtual.rc522.field import Field
 
-FAULTS = ("none", "deaf", "dead", "noise", "brownout", "stuck")
+FAULTS = ("none", "deaf", "dead", "noise", "brownout", "stuck", "unplugged")
 
 
 class Chip:
@@ -58,7 +58,8 @@ class Chip:
             or not self._reset_level
             or self._fault == "dead"
         ):
-            return bytes((self.dead_level if self._fault == "dead" else 0,)) * len(out)
+            level = self.dead_level if self._fault in ("dead", "unplugged") else 0
+            return bytes((level,)) * len(out)
         answer = bytearray(len(out))
         for n, value in enumerate(out):
             if self._address is None:
@@ -97,6 +98,7 @@ class Chip:
         """The supply; without it the internal buffer is lost too."""
         now = self._now_ns()
         self.settle(now)
+        on = on and self._fault != "unplugged"
         if on == self._powered:
             return
         self._powered = on
@@ -149,4 +151,7 @@ class Chip:
         core.deaf = fault == "deaf"
         core.noise = fault == "noise"
         core.wedged = fault == "stuck"
+        plugged_in_again = self._fault == "unplugged" != fault
         self._fault = fault
+        if fault == "unplugged" or plugged_in_again:
+            self.power(plugged_in_again)

@@ -1,9 +1,10 @@
-"""`esp32` of the virtual board: NVS, PCNT and what programs ask of the chip in passing."""
+"""`esp32` of the virtual board: NVS, partitions, PCNT, and what is asked of the chip in passing."""
 
 import binascii as _binascii
 
 import line as _line
 from counters import PCNT  # noqa: F401
+from partition import Partition  # noqa: F401
 
 HEAP_EXEC = 1
 HEAP_DATA = 4

@@ -70,5 +70,5 @@ _Uname = namedtuple("uname", ("sysname", "nodename", "release", "version", "mach
 
 def uname():
     release = ".".join(str(part) for part in sys.implementation.version[:3])
-    version = "v%s on %s" % (release, sys.version.split("; ")[0])
+    version = "v%s on %s" % (release, sys.version.split(" on ")[-1])
     return _Uname("esp32", "esp32", release, version, sys.implementation._machine)
