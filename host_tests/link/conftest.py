@@ -9,8 +9,8 @@ import paho.mqtt.client as paho
 import pytest
 from paho.mqtt.enums import CallbackAPIVersion
 
-from host_tests.link.fault_proxy import FaultProxy
 from tools.broker import AMQTT, MOSQUITTO, Broker, mosquitto
+from tools.fault_proxy import FaultProxy
 
 
 def needs(kind: str) -> None:

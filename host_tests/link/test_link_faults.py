@@ -7,9 +7,9 @@ import time
 import pytest
 
 from host_tests.link.conftest import Peer
-from host_tests.link.fault_proxy import FaultProxy
 from host_tests.link.running import QUICK, Program
 from tools.broker import Broker, free_port
+from tools.fault_proxy import FaultProxy
 
 TOPIC = "tapgate/home/c1/settings"
 

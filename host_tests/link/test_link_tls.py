@@ -7,9 +7,9 @@ import pytest
 import trustme
 
 from host_tests.link.conftest import Peer
-from host_tests.link.fault_proxy import FaultProxy
 from host_tests.link.running import QUICK, Program
 from tools.broker import AMQTT, Broker
+from tools.fault_proxy import FaultProxy
 
 TOPIC = "tapgate/home/c1/settings"
 NAMES = {"broker.test": "127.0.0.1", "other.test": "127.0.0.1"}

@@ -1,0 +1,1 @@
+"""The budgets of DESIGN section 11, measured: `python -m tools.bench`."""

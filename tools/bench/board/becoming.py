@@ -1,0 +1,71 @@
+"""A board out of an interpreter: its modules, its file system, its ROM; then the job's program."""
+
+import gc
+import json
+import select
+import sys
+import time
+
+import clockwork
+import flash_chip
+import vfs
+
+
+def run(path, firmware):
+    with open(path) as file:
+        job = json.load(file)
+    program, chip, speed = _become(job, firmware)
+    program.run(job, chip, speed)
+
+
+def _become(job, firmware):
+    clockwork.open_schedstat()
+    native_time, native_select = time, select
+    speed = clockwork.calibrate(_pystone(job["pystone"]))
+    sys.path.insert(0, job["frozen"])
+    import umqtt.simple  # noqa: F401
+
+    sys.path[0] = "/stand-ins/modules"
+    sys.modules["_native_time"] = native_time
+    sys.modules["_native_select"] = native_select
+    for name in ("time", "select", "machine", "network"):
+        sys.modules.pop(name, None)
+        sys.modules[name] = sys.modules["u" + name] = __import__(name)
+    program = __import__(job["program"])
+    program.prepare(job)
+    chip = flash_chip.Flash(open(job["flash"], "r+b", buffering=0), job["blocks"])
+    vfs.umount("/")
+    if job.get("format"):
+        vfs.VfsLfs2.mkfs(chip)
+    # As main.py mounts it.
+    vfs.mount(vfs.VfsLfs2(chip, readsize=128, lookahead=64, mtime=False), "/")
+    sys.path[:] = ["", ".frozen"]
+    vfs.mount(vfs.VfsRom(firmware), "/rom")
+    sys.path.append("/rom")
+    sys.modules["gc"] = collector = _Collector()
+    collector.collect()
+    collector.threshold(job["gc_threshold"])
+    return program, chip, speed
+
+
+class _Collector:
+    """`gc`, for which memory is what it is on 32 bit: pointers take half of what they take here."""
+
+    def __init__(self):
+        for name in ("collect", "disable", "enable", "isenabled", "mem_alloc", "mem_free"):
+            setattr(self, name, getattr(gc, name))
+
+    def threshold(self, size=None):
+        if size is None:
+            return gc.threshold() // 2
+        return gc.threshold(2 * size if size > 0 else size)
+
+
+def _pystone(folder):
+    """A function that runs so many and gives the microseconds for all."""
+    sys.path.insert(0, folder)
+    import pystone
+
+    del sys.path[0], sys.modules["pystone"]
+    pystone.clock = time.ticks_us
+    return lambda count: pystone.Proc0(count)[0]

@@ -1,0 +1,105 @@
+"""`machine` of the modelled board: what the charger's own wiring needs, and nothing else."""
+
+import clockwork as _clockwork
+import wiring as _wiring
+
+PWRON_RESET = 1
+HARD_RESET = 2
+WDT_RESET = 3
+DEEPSLEEP_RESET = 4
+SOFT_RESET = 5
+
+
+class Pin:
+    """Reading and driving it is a call of a function; the coil's is watched (wiring.py)."""
+
+    IN = 1
+    OUT = 3
+    OPEN_DRAIN = 7
+    PULL_DOWN = 1
+    PULL_UP = 2
+    IRQ_RISING = 1
+    IRQ_FALLING = 2
+
+    def __new__(cls, number, mode=-1, pull=-1, value=None, **_):
+        return _wiring.pin(number)
+
+
+class PWM:
+    def __init__(self, pin, **_):
+        pass
+
+    def duty_u16(self, duty):
+        pass
+
+
+class ADC:
+    ATTN_11DB = 3
+
+    def __init__(self, pin, **_):
+        pass
+
+
+class SPI:
+    def __new__(cls, number, baudrate, **_):
+        return _wiring.spi(baudrate)
+
+
+class WDT:
+    def __init__(self, id=0, timeout=5000):
+        pass
+
+    def feed(self):
+        pass
+
+
+class Timer:
+    ONE_SHOT = 0
+    PERIODIC = 1
+
+    def __init__(self, number, **_):
+        pass
+
+    def init(self, **_):
+        pass
+
+    def deinit(self):
+        pass
+
+
+class RTC:
+    def __init__(self):
+        self._memory = b""
+        self._set = (2026, 1, 1, 0, 0, 0, 0, 0)
+
+    def datetime(self, moment=None):
+        if moment is not None:
+            self._set = moment
+            return None
+        return self._set
+
+    def memory(self, data=None):
+        if data is not None:
+            self._memory = bytes(data)
+            return None
+        return self._memory
+
+
+def unique_id():
+    return b"\x24\x0a\xc4\x00\x00\x01"
+
+
+def reset_cause():
+    return PWRON_RESET
+
+
+def reset():
+    raise _wiring.Over("the firmware has asked for a restart")
+
+
+def freq(hz=None):
+    return 160_000_000
+
+
+def idle():
+    _clockwork.sleep_ms(1)
