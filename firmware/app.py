@@ -409,9 +409,12 @@ class App:
         self.uplink.changed()
 
     def _hear(self):
-        from firmware.console import hear
+        try:
+            from firmware.console import hear
 
-        hear(self.point, self._typed)
+            hear(self.point, self._typed)
+        except MemoryError as error:  # whoever typed it types it again
+            self._failed(error)
 
     def _restart_soon(self):
         self._restart_at = ticks_add(ticks_ms(), _RESTART_WITHIN_MS)

@@ -356,7 +356,8 @@ def test_with_a_charger_named_the_board_is_provisioned_next(file, monkeypatch):
         given = ["flash", "--port", board.port, "--charger", "gate"]
         assert cli.main([*given, "--firmware", str(file), "--yes"]) == 0
         assert cli.main(given) == 0
-    assert done == [({"port": board.port, "charger": "gate"}, True)] * 2
+    asked = {"port": board.port, "charger": "gate"}
+    assert done == [({**asked, "yes": True}, True), ({**asked, "yes": False}, True)]
 
 
 def test_the_command_does_not_write_unasked(file, capsys, monkeypatch):

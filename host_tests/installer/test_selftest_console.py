@@ -115,6 +115,11 @@ def test_lines_of_the_firmware_in_between_are_none_of_it(board):
     assert [row["part"] for row in rows] == list(PARTS)
 
 
+def test_nothing_is_lost_of_much_that_comes_at_once(board):
+    long = "".join(line(part, True, "good" * 50) for part in PARTS)
+    assert [row["part"] for row in selftest.run(board(answers(long + OVER)).port)] == list(PARTS)
+
+
 def test_who_stands_there_is_told_when_to_hold_a_card(board):
     said: list[str] = []
     selftest.run(board(answers(GOOD + OVER)).port, said.append)

@@ -15,7 +15,8 @@ from littlefs import LittleFS
 from tools.cli import main
 from tools.installer import wiping
 from tools.installer.link import Link
-from tools.portal import charger_removal, chargers, database, installation
+from tools.portal import charger_removal, chargers, database, installation, publishing
+from tools.portal.schema import ReportedState
 from tools.virtual.client import VirtualCharger
 from tools.virtual.flash import open_flash
 
@@ -208,6 +209,32 @@ def test_the_board_of_another_that_was_cut_short_is_still_anothers(site, bare, m
     assert not answer["removed"] and site.chargers() == ["garage"] and site.left() == []
 
 
+def test_whoever_gets_the_name_in_the_midst_of_it_stays(site, bare, monkeypatch):
+    """The portal's part was done, and the board's not quite."""
+
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(wiping, "wipe_store", interrupted)
+        assert site("charger", "remove", "garage", "--port", bare.serial).status == 1
+    assert site.chargers() == []
+    main(["--home", str(site.home), "charger", "add", "garage"])
+    answer = site("charger", "remove", "garage", "--port", bare.serial, "--json").json
+    assert not answer["removed"] and site.chargers() == ["garage"] and site.left() == []
+
+
+def test_where_the_board_cannot_say_what_it_has_not_delivered_its_last_state_counts(site, bare):
+    with database.changing(site.home) as session:
+        number = chargers.find(session, "garage").id
+        body = {"online": True, "journal": {"pending": 3}}
+        session.add(ReportedState(charger_id=number, seen_at=0, body=body))
+    answer = site("charger", "remove", "garage", "--port", bare.serial)
+    assert answer.status == 1 and "its last state says: 3 events" in answer.err
+    assert site.chargers() == ["garage"] and site.files()["config.json"]
+    assert site("charger", "remove", "garage", "--port", bare.serial, "--yes").status == 0
+
+
 def test_a_bare_board_is_taken_for_nobodys(site, tmp_path):
     """A charger's own board, with all that is on it, may be somewhere else."""
     with VirtualCharger.start(flash=tmp_path / "x.img", serial=True, until="either") as board:
@@ -260,9 +287,9 @@ def test_a_new_key_is_on_the_board_and_nothing_else_is_changed(site, bare):
     assert site("status", "--json").json[0]["rekeyed"] is None
 
 
-@pytest.mark.parametrize("after", ["portal", "board"])
+@pytest.mark.parametrize("after", ["portal", "board", "broker"])
 def test_a_rekey_cut_short_is_completed_when_it_is_run_again(site, bare, monkeypatch, after):
-    """The portal has the new key, and its board not yet, or already."""
+    """The portal has the new key, and its board not yet, or already, and the broker nothing."""
     before, write = site.key, Link.write
 
     def interrupted(link: Link, path: str, data: bytes) -> None:
@@ -270,8 +297,14 @@ def test_a_rekey_cut_short_is_completed_when_it_is_run_again(site, bare, monkeyp
             write(link, path, data)
         raise KeyboardInterrupt
 
+    def unpublished(*_, **__) -> None:
+        raise KeyboardInterrupt
+
     with monkeypatch.context() as patch:
-        patch.setattr(Link, "write", interrupted)
+        if after == "broker":
+            patch.setattr(publishing, "publish", unpublished)
+        else:
+            patch.setattr(Link, "write", interrupted)
         assert site("charger", "rekey", "garage", "--port", bare.serial).status == 1
     pending = site.key
     assert pending != before

@@ -120,6 +120,21 @@ def test_what_is_told_under_the_old_key_counts_only_when_somebody_says_so(site, 
     assert site("charger", "held", "garage", "--json").json == []
 
 
+def test_what_cannot_be_taken_stays_held_back(site, home):
+    """Its number is another event's in the accounts: one of the two is somebody else's work."""
+    books = Books(home)
+    books.signed({})
+    site("charger", "rekey", "garage")
+    books.take(started(1, NOON), started(1, NOON + 5), ended(2, 1, NOON + 60, 700))
+    answer = site("charger", "held", "garage", "--take")
+    assert "2 events of 'garage' are in the accounts" in answer.out
+    assert "1 event stay held back" in answer.out
+    [left] = site("charger", "held", "garage", "--json").json
+    assert (left["n"], left["t"]) == (1, NOON + 5)
+    assert site("charger", "held", "garage", "--take", "--json").json["kept"] == 1
+    assert books.stay().wh == 700
+
+
 def test_what_somebody_else_has_told_is_forgotten(site, home):
     books = Books(home)
     books.signed({})
@@ -180,3 +195,18 @@ def test_another_new_key_before_the_board_has_the_last_takes_saying_so(site, hom
     assert answer.status == 1 and "--again" in answer.err and key(home) == pending
     assert site("charger", "rekey", "garage", "--again").status == 0
     assert key(home) != pending and key(home, "former_key") == before
+
+
+def test_so_does_one_before_anything_signed_with_the_last_has_come_in(site, home):
+    """What the board had signed before may still wait at the broker."""
+    from tools.portal import chargers, database
+
+    before = key(home)
+    site("charger", "rekey", "garage")
+    with database.changing(home) as session:
+        rekeying.given(chargers.find(session, "garage"))
+    has = key(home)
+    answer = site("charger", "rekey", "garage")
+    assert answer.status == 1 and "--again" in answer.err and "tapgate serve" in answer.err
+    assert (key(home), key(home, "former_key")) == (has, before)
+    assert site("charger", "rekey", "garage", "--again").status == 0 and key(home) != has

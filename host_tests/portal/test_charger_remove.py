@@ -7,7 +7,7 @@ from functools import partial
 from host_tests.portal.books import ANNAS, NOON, Books, card, ended, held_since, started
 from host_tests.portal.conftest import Observer
 from host_tests.portal.served import Served, event, until
-from tools.portal import chargers, database, signing
+from tools.portal import chargers, database, serving, signing
 from tools.portal.schema import Charger
 
 MAY = ["--from", "2026-05-01", "--to", "2026-06-30"]
@@ -159,8 +159,11 @@ def test_nothing_of_it_stays_at_the_broker(live, broker, observe, home):
     assert left == []
 
 
-def test_while_serve_runs_it_is_gone_at_once_and_stays_gone(live, broker, observe, home):
-    """Also where its board goes on reporting."""
+def test_while_serve_runs_it_is_gone_at_once_and_stays_gone(
+    live, broker, observe, home, monkeypatch
+):
+    """Also where its board goes on reporting, which is not said of one whose last will comes."""
+    monkeypatch.setattr(serving, "HEAL_S", 0.1)
     seen: Observer = observe(broker)
     state = "tapgate/home/garage/state"
 
@@ -176,7 +179,12 @@ def test_while_serve_runs_it_is_gone_at_once_and_stays_gone(live, broker, observ
         live("charger", "remove", "garage", "--yes")
         served.says("nothing of it is left at the broker")
         until(lambda: not left(), left)
+        seen.say(state, {"online": False})
+        seen.until(lambda: len(left()) == 1)
+        until(lambda: not left(), left)
+        assert not any("reporting" in line for line in served.lines)
         seen.say(state, {"online": True})
+        served.says("a board goes on reporting as it")
         until(lambda: not left(), left)
         seen.tell(*event(b"k" * 32, 1))
         served.says("no charger of that name")

@@ -335,6 +335,16 @@ def test_a_sessions_record_is_taken_down_before_anything_needs_memory():
     assert bench.fields("session_started")["token"] == (NUMBER * 3)[:7].hex()
 
 
+def test_contactor_and_record_are_reached_although_nothing_else_can_be():
+    bench = Bench()
+    bench.plug()
+    bench.point._effects = {}  # as where there is no memory to hand anything over
+    bench.tap()
+    assert bench.contactor.closed is True
+    assert bench.fields("session_started")["by"] == "card"
+    assert bench.errors
+
+
 def test_an_offer_that_fails_does_not_keep_the_contactor_closed():
     bench = Bench().charging()
 

@@ -8,7 +8,7 @@ import errno
 import hashlib
 import struct
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -97,7 +97,7 @@ def write(
                 talk.begun = True
                 meter.what = f"writing {name}"
                 _write(esp, at, _padded(data))
-        talk.doing = "it was restarted"
+        talk.doing, talk.begun = "it was restarted", False
         talk.restart()
     if missing:
         say(
@@ -294,7 +294,8 @@ def _loader(port: str) -> Iterator[_Loader]:
     try:
         yield talk
     except Refusal:
-        talk.restart()  # to what it did before
+        with suppress(OSError, _TerminalError):
+            talk.restart()  # to what it did before
         raise
     except FatalError as why:
         text = str(why)

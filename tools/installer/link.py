@@ -232,7 +232,7 @@ class Link:
         return ast.literal_eval(found) if found else None
 
     def restart(self) -> None:
-        """Reset the board, and return at once; what it says from now on comes in `lines`."""
+        """Reset the board, and return at once; what it says from now on is `heard`."""
         try:
             self._repl.exec_raw_no_follow("import machine\nmachine.reset()")
         except TransportError:

@@ -112,7 +112,8 @@ class _Console:
                 time.sleep(_LOOK_S)
                 continue
             self.heard = True
-            *whole, self._data = (self._data + found)[-_LINE_BYTES:].split(b"\n")
+            *whole, unfinished = (self._data + found).split(b"\n")
+            self._data = unfinished[-_LINE_BYTES:]
             self._waiting += [line.decode(errors="replace").strip() for line in whole]
             if self._data.rstrip().endswith(b">>>"):
                 self._waiting.append(">>>")

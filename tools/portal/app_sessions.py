@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from tools.portal import installation, people, prediction, token
+from tools.portal import chargers, installation, people, prediction, token
 from tools.portal.duty import Answer, Duty, Order
 from tools.portal.schema import Charger, Command, Installation
 
@@ -65,7 +65,8 @@ class AppSessions(Duty):
             return []
         orders: list[Order] = []
         for charger_id in where:
-            charger, running = session.get(Charger, charger_id), self._running.get(charger_id)
+            charger = chargers.numbered(session, charger_id)
+            running = self._running.get(charger_id)
             if charger is None or running is None or now - running.heard_at > GONE_S:
                 self._running.pop(charger_id, None)
                 self._stopped_at.pop(charger_id, None)

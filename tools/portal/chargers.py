@@ -54,6 +54,11 @@ def named(session: Session, name: str) -> Charger | None:
     return session.scalars(select(Charger).where(Charger.name == found)).first()
 
 
+def numbered(session: Session, number: int) -> Charger | None:
+    """The charger with that id, while it is here."""
+    return session.scalars(select(Charger).where(Charger.id == number, PRESENT)).first()
+
+
 def removed(session: Session, name: str) -> Sequence[RemovedCharger]:
     """Those that were called so once, the latest last."""
     found = select(RemovedCharger).where(RemovedCharger.name == names.slug(name, "charger"))

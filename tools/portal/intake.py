@@ -86,31 +86,38 @@ def store(
         else:
             heard.append((charger, found))
     new, unlike = _keep(session, site, heard)
-    return new, refused + unlike
+    why = "an event's number was used before for another event"
+    return new, refused + [Refused(charger.name, why) for charger, _ in unlike]
 
 
-def take_held(session: Session, charger: Charger) -> int:
+def take_held(session: Session, charger: Charger) -> tuple[int, int]:
     """Store the events that were held back since the charger got its new key, as those that they
-    are. Returns how many are new."""
-    read = [(each, _read(charger, dict(each.body))) for each in rekeying.held(session, charger)]
+    are. Returns how many are new, and how many stay held back: the accounts have another one of
+    their number."""
+    rows = rekeying.held(session, charger)
     heard = []
-    for row, event in read:
+    for row in rows:
+        event = _read(charger, dict(row.body))
         assert isinstance(event, Event)  # or it would not have been held
         event.received_at = row.received_at
         heard.append((charger, event))
-    new, _ = _keep(session, installation.current(session), heard)
-    rekeying.drop_held(session, charger)
-    return len(new)
+    new, unlike = _keep(session, installation.current(session), heard)
+    stay = {event for _, event in unlike}
+    for row, (_, event) in zip(rows, heard, strict=True):
+        if event not in stay:
+            session.delete(row)
+    return len(new), len(unlike)
 
 
 def _keep(
     session: Session, site: Installation, heard: Sequence[tuple[Charger, Event]]
-) -> tuple[list[tuple[Charger, Event]], list[Refused]]:
-    """Store events, and what follows from them. Returns the new ones, and what was refused."""
+) -> tuple[list[tuple[Charger, Event]], list[tuple[Charger, Event]]]:
+    """Store events, and what follows from them. Returns the new ones, and those that cannot be:
+    their number was used before for another event."""
     holders = Holders(session, site)
     new: list[tuple[Charger, Event]] = []
     timed: list[Event] = []
-    refused: list[Refused] = []
+    unlike: list[tuple[Charger, Event]] = []
     for _, found in heard:
         found.session = told.about(found)
         at = found.received_at if found.t is None else found.t
@@ -123,15 +130,13 @@ def _keep(
             new.append((charger, found))
             _applied(session, site, charger, found)
         elif not _is_same(here, found):
-            refused.append(
-                Refused(charger.name, "an event's number was used before for another event")
-            )
+            unlike.append((charger, found))
         elif here.t is None and found.t is not None:
             here.t, here.body = found.t, _without_bound(here.body)
             timed.append(here)
     session.flush()
     charging.take(session, holders, [*(event for _, event in new), *timed])
-    return new, refused
+    return new, unlike
 
 
 def shown(found: Any, limit: int = 200) -> str:

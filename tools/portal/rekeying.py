@@ -24,7 +24,14 @@ _SIGNED_SO = "an event signed with the charger's former key"
 
 
 def rekey(session: Session, charger: Charger, *, again: bool = False) -> None:
-    """Refusal if the last new key has not reached the board yet, unless `again`."""
+    """Refusal if the last new key has not reached the board yet, or nothing has come in that was
+    signed with it, unless `again`."""
+    if charger.rekeyed_at is None and charger.former_key is not None and not again:
+        raise Refusal(
+            f"'{charger.name}' has a new key already, its board too, and nothing signed with it has "
+            "come in yet ('tapgate serve' takes it in). With yet another one, what was signed with "
+            "the one before is lost if it still waits at the broker: say --again if so"
+        )
     if charger.rekeyed_at is not None and not again:
         since = in_short(moments.shown(charger.rekeyed_at, zone(current(session))))
         raise Refusal(
@@ -34,7 +41,7 @@ def rekey(session: Session, charger: Charger, *, again: bool = False) -> None:
         )
     if charger.rekeyed_at is None:
         charger.former_key = charger.key
-    # Else: the board may still sign with the one before; nobody has ever seen the one in between.
+    # Else: the board may still sign with the one before, and the one in between got onto none.
     charger.key = chargers.new_key()
     charger.rekeyed_at = int(time.time())
     session.execute(  # signed with the old key, as far as the broker has it

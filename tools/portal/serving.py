@@ -121,7 +121,8 @@ class _Serving:
         self._one = threading.Lock()  # call of the duties at a time
         self._chargers: frozenset[str] = frozenset()
         self._removed: frozenset[str] = frozenset()
-        self._left_over: set[str] = set()  # of those, whose state lay or came at the broker
+        # Of those, whose state lay or came at the broker, and whether one of a board that is there.
+        self._left_over: dict[str, bool] = {}
         self._away: set[str] = set()
         self._ready = False
         # What has come in and was not looked at yet.
@@ -251,7 +252,7 @@ class _Serving:
         """Bring the broker up to date; when that has to be looked at again."""
         began = time.monotonic()
         async with publishing.turn(self._home):
-            left_over, self._left_over = self._left_over, set()
+            left_over, self._left_over = self._left_over, {}
             plan = await publishing.bring_up_to_date(link, self._home, left_over=left_over)
             self._standing = plan.standing
             removed, sweep_due = await publishing.sweep(link, self._home, self._grace_s)
@@ -268,7 +269,10 @@ class _Serving:
         else:
             self._say(f"published {_what(plan)} for {_whom(plan)} in {took_ms:.0f} ms")
         for name, again in plan.cleared.items():
-            self._say_once(("removed", name), _cleared(name, again))
+            if not again:
+                self._say(f"{name} was removed: nothing of it is left at the broker")
+            elif left_over.get(name):
+                self._say_once(("removed", name), _reports_on(name))
         if removed:
             self._say(f"removed {count(removed, 'object')} that no list needs any more")
         await self._do(link, "published", lambda duty, session, now: duty.published(session, now))
@@ -287,7 +291,8 @@ class _Serving:
             if topic.startswith(start) and topic.endswith(end):
                 name = topic[len(start) : -len(end)]
                 if name in self._removed and payload:
-                    self._left_over.add(name)
+                    there = intake.state(payload).get("online") is True  # or its last will
+                    self._left_over[name] = there or self._left_over.get(name, False)
                 elif name in self._chargers and len(payload) <= intake.STATE_LIMIT_BYTES:
                     self._states[name] = payload
                     self._news.set()
@@ -489,7 +494,7 @@ class _Serving:
 
     def _issued(self, order: Order) -> tuple[str, bytes] | None:
         with database.changing(self._home) as session:
-            charger = session.get(Charger, order.charger)
+            charger = chargers.numbered(session, order.charger)
             if charger is None:
                 return None
             now = int(time.time())
@@ -553,10 +558,7 @@ def _worth_saying(charger: Charger, event: Event) -> list[str]:
     return []
 
 
-def _cleared(name: str, again: bool) -> str:
-    """What there is to say of a removed charger."""
-    if not again:
-        return f"{name} was removed: nothing of it is left at the broker"
+def _reports_on(name: str) -> str:
     return (
         f"{name} was removed, but a board goes on reporting as it, which is taken from the broker; "
         f"wipe that board with 'tapgate charger remove {name} --port PORT'"

@@ -1,10 +1,10 @@
-"""MicroPython as a CPython extension, run so that it can be woken from waiting for a key, interrupted
-as a board is, and with the board's ROM in its memory.
+"""MicroPython as a CPython extension, run so that it can be woken from waiting for a key and be
+interrupted as a board is, and with the board's ROM in its memory.
 
-The handler of SIGUSR1 does nothing. That there is one makes the signal end a read() with EINTR, upon
-which MicroPython runs its scheduled callbacks and reads on; CPython, which only waits for MicroPython
-to end, notes the signal and no more. An interpreter without such a handler runs them when the next
-command does.
+The handler of SIGUSR1 does nothing. That there is one makes the signal end a read() with EINTR,
+upon which MicroPython runs its scheduled callbacks and reads on; CPython, which only waits for
+MicroPython to end, notes the signal and no more. An interpreter without such a handler runs them
+when the next command does.
 
 The handler of SIGUSR2 is the function that a board's UART calls for Ctrl-C: it notes a
 KeyboardInterrupt for the main thread, which raises it before its next instruction.

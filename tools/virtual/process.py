@@ -50,8 +50,8 @@ def gives_way(pid: int) -> bool:
 
 
 def system_call(pid: int) -> list[str]:
-    """In which the main thread waits, and with what; "running", or "-1" with stack pointer and
-    program counter for one that was stopped elsewhere; nothing where this cannot be seen."""
+    """In which the main thread waits, and with what; "running" or "-1" for none; nothing where this
+    cannot be seen."""
     with contextlib.suppress(OSError), open(f"/proc/{pid}/syscall") as call:
         return call.read().split()
     return []

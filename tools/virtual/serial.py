@@ -22,10 +22,10 @@ REPL does, during which the terminal's mode may be that of the prompt. Which of 
 board's UART asks the variable that holds the interrupt character; here a handler for SIGINT stands
 for it, which the interpreter has as long as Ctrl-C is to interrupt. As an exception that is raised
 in a callback is printed and lost, the interrupt waits until the program sleeps or polls, seen as
-above; a program that does neither for a while gets it anyhow. SIGUSR2 brings it: it is raised before
-the next instruction, as on a board (tools/virtual/interpreter.py). Without a handler for that it is
-SIGINT, upon which an interpreter of the computer raises it wherever it strikes: in the middle of a
-garbage collection, say, and then the heap stays locked.
+above; a program that does neither for a while gets it anyhow. SIGUSR2 brings it, and it is raised
+before the next instruction, as on a board (tools/virtual/interpreter.py). An interpreter without a
+handler for that gets SIGINT, and raises it wherever that strikes: in the middle of a garbage
+collection, say, and then the heap stays locked.
 """
 
 from __future__ import annotations
@@ -40,7 +40,6 @@ import subprocess
 import termios
 import threading
 import tty
-from collections.abc import Callable
 
 from tools.virtual import process
 

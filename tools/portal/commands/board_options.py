@@ -80,6 +80,10 @@ class Choices:
     assignments: list[str] | None = None
     defaults: bool = False
 
+    def __post_init__(self) -> None:
+        if self.broker:  # before the data are locked for everybody else
+            self.broker = typed(self.broker)
+
     def remember(self, site: Any, charger: Any) -> dict[str, Any]:
         """Bring what the portal knows of the charger's board up to date. Returns its
         configuration; WrongUsage if it is none that a board would start with."""
@@ -91,7 +95,7 @@ class Choices:
             "light": {"kind": self.light} if self.light else {},
             "vehicle": {"kind": self.vehicle} if self.vehicle else {},
             "meter": {"kind": self.meter} if self.meter else {},
-            "broker": board_config.broker_for_charger(typed(self.broker)) if self.broker else {},
+            "broker": board_config.broker_for_charger(self.broker) if self.broker else {},
         }
         sections = {name: values for name, values in sections.items() if values}
         before = {} if self.defaults else charger.hardware

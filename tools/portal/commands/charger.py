@@ -192,10 +192,6 @@ def _rekey_board(call: Call, name: str, port: str, again: bool) -> None:
         if found.get("charger_key") != key:
             # All else as it is: what works there is not to change by this.
             link.write("config.json", board_config.text({**found, "charger_key": key}).encode())
-        with database.changing(call.home) as session:
-            charger = chargers.find(session, name)
-            if charger.key == key:
-                rekeying.given(charger)
         _forget_old_key(call)
         try:  # before it starts: it is to find its list at once
             publishing.publish(call.home, everything=False)
@@ -203,6 +199,10 @@ def _rekey_board(call: Call, name: str, port: str, again: bool) -> None:
         except Refusal as why:
             call.out.note(f"{why}; its settings and list go out with 'tapgate publish'")
             published = False
+        with database.changing(call.home) as session:  # last: until then it is the same key again
+            charger = chargers.find(session, name)
+            if charger.key == key:
+                rekeying.given(charger)
         link.restart()
     call.out.done(
         {"charger": name, "board": port, "published": published},
@@ -253,19 +253,23 @@ def held(
             {**each.body, "received": moments.shown(each.received_at, zone)}
             for each in rekeying.held(session, charger)
         ]
-        new = 0
+        new = kept = 0
         if take:
-            new = intake.take_held(session, charger)
+            new, kept = intake.take_held(session, charger)
         elif drop:
             rekeying.drop_held(session, charger)
         name = charger.name
-    events = count(len(rows), "event")
     if take:
+        taken = len(rows) - kept
+        unlike = f"{count(kept, 'event')} stay held back: the accounts have others of their numbers"
         call.out.done(
-            {"charger": name, "taken": len(rows), "new": new},
-            f"{events} of '{name}' {'is' if len(rows) == 1 else 'are'} in the accounts now",
+            {"charger": name, "taken": taken, "new": new, "kept": kept},
+            f"{count(taken, 'event')} of '{name}' {'is' if taken == 1 else 'are'} in the accounts "
+            "now",
+            *([unlike] if kept else ()),
         )
     elif drop:
+        events = count(len(rows), "event")
         call.out.done({"charger": name, "dropped": len(rows)}, f"{events} of '{name}' forgotten")
     elif call.out.as_json:
         call.out.value(rows)
@@ -339,7 +343,7 @@ def remove(
         _require_all_delivered(name, waits, yes, "its last state")
         take_out()
     else:
-        board = _wipe_board(call, port, owner, keys, yes, take_out)
+        board = _wipe_board(call, port, owner, keys, waits, yes, take_out)
         waits = board.waits
     if permissions and not database.wipe(call.home):
         call.out.note(charger_removal.NOT_WIPED)
@@ -397,10 +401,12 @@ def _wipe_board(
     port: str,
     owner: Any,
     keys: set[str],
+    said: Any,
     yes: bool,
     take_out: Callable[[], None],
 ) -> _Board:
-    """`take_out`: of the portal, once nothing secret is left on its board. A board of one that had
+    """`said`: what the charger's last state says is not delivered, for a board that cannot say it.
+    `take_out`: of the portal, once nothing secret is left on its board. A board of one that had
     the name before, with another key, says nothing against who has it now."""
     from tools import mpy
     from tools.installer import whose, wiping
@@ -417,6 +423,8 @@ def _wipe_board(
             if told is not None:
                 waits = Undelivered(*told)
                 _require_all_delivered(owner.charger, waits, yes, "the board")
+            elif own:
+                _require_all_delivered(owner.charger, said, yes, "its last state")
         else:
             own = whose.wipe_begun(link, owner, whatever_it_is=yes)
         whose.mark(link, owner, own)
@@ -424,6 +432,7 @@ def _wipe_board(
             blocks = wiping.wipe(link, (mpy.ROOT / "boot.py").read_bytes(), progress)
         if own:
             take_out()
+            whose.mark(link, owner, False)  # whoever gets the name now is not taken out by it
         wiping.wipe_store(link)  # last: by it an interrupted wipe is known
         link.restart()
     return _Board(blocks, waits)

@@ -40,7 +40,9 @@ def flash(
     slow: Annotated[
         bool, typer.Option("--slow", help="For a cable or a board that loses bytes.")
     ] = False,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask before writing.")] = False,
+    yes: Annotated[
+        bool, typer.Option("--yes", help="Do not ask before anything is written or lost.")
+    ] = False,
 ) -> None:
     """MicroPython and Tapgate onto a board: --firmware, --charger, or both."""
     if firmware is None and charger is None:
@@ -79,4 +81,4 @@ def flash(
         return
     from tools.portal.commands import provision
 
-    provision.provision(call, port=port, charger=charger)
+    provision.provision(call, port=port, charger=charger, yes=yes)
