@@ -17,7 +17,7 @@ try:
     import loader
 
     state = loader.load()
-    if state is not None and state["before"] and not state["proven"]:
+    if state is not None and state.get("before") and not state["proven"]:
         trial = loader.Trial(state)
 except Exception as error:
     known = loader is not None and isinstance(error, loader.Incomplete)
@@ -46,5 +46,6 @@ else:
             machine.reset()
         except KeyboardInterrupt:
             print("tapgate stopped by the console")
-    if trial is not None:
-        trial.end()
+    finally:
+        if trial is not None:  # whatever else Ctrl-C has cut short: it must reset nobody's board
+            trial.end()

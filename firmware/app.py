@@ -260,9 +260,7 @@ class App:
             if not alive:
                 self._say("late: " + ", ".join(self._watchdog.late(now_ms)))
             self.clock.tick()
-            for _ in self._typed.ipoll(0):
-                self._hear()
-            for work in (self._keep_in_step, self._keep_journal, self.uplink.send):
+            for work in (self._hear, self._keep_in_step, self._keep_journal, self.uplink.send):
                 try:
                     work(now_ms)
                 except MemoryError as error:  # the next time there may be enough
@@ -408,13 +406,11 @@ class App:
             self.uplink.record("reader_recovered", {"detail": detail})
         self.uplink.changed()
 
-    def _hear(self):
-        try:
+    def _hear(self, now_ms):
+        for _ in self._typed.ipoll(0):
             from firmware.console import hear
 
             hear(self.point, self._typed)
-        except MemoryError as error:  # whoever typed it types it again
-            self._failed(error)
 
     def _restart_soon(self):
         self._restart_at = ticks_add(ticks_ms(), _RESTART_WITHIN_MS)

@@ -30,7 +30,7 @@ def hear(point, typed) -> None:
         if one and one not in _ENDS:
             _line = (_line + one)[:_LINE_MOST]
             continue
-        line = _line
+        line, _line = _line, b""
         _forget()
         if not one:  # nobody can ever type anything here
             typed.unregister(sys.stdin)

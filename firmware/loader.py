@@ -84,8 +84,8 @@ def alarm() -> None:
     try:
         with open("config.json", "rb") as file:
             found = json.loads(file.read(16_384))
-        pins.update(found["pins"])
-        light.update(found["light"])
+        light.update(found.get("light", {}))
+        pins.update(found.get("pins", {}))
     except Exception:
         pass  # then the usual one
     try:

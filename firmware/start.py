@@ -88,6 +88,10 @@ class Blocks:
 
     A block that does not take what is written is bad, and littlefs takes another in its place. A
     chip that takes nothing at all is not searched for one that does.
+
+    For the same reason nothing branches in here, and what works returns from within `try`: where
+    bytecode branches, MicroPython raises a Ctrl-C that has come, and calls what is due, such as
+    the end of a trial, which writes itself.
     """
 
     def __init__(self, bdev):
@@ -98,19 +102,18 @@ class Blocks:
     def writeblocks(self, number, data, offset=0):
         try:
             self._bdev.writeblocks(number, data, offset)
+            self._failures = 0
+            return 0
         except Exception:
             return self._failed()
-        self._failures = 0
-        return 0
 
     def ioctl(self, what, argument):
         try:
             answer = self._bdev.ioctl(what, argument)
+            self._failures *= what != _ERASE
+            return answer
         except Exception:
             return self._failed()
-        if what == _ERASE:
-            self._failures = 0
-        return answer
 
     def _failed(self):
         self._failures += 1

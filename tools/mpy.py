@@ -19,7 +19,6 @@ ROOT = Path(__file__).parent.parent
 _CACHE = ROOT / "build/mpy"
 LOADER = "firmware/loader.py"  # of a board's flash, as loader.mpy; it outlives what is in the ROM
 CHOICE = "firmware.json"  # its name in the board's flash
-_SLOTS = ("a", "b")
 _TABLE = "firmware/access/table.py"
 
 
@@ -73,8 +72,8 @@ def choice(
 ) -> bytes:
     """The content of firmware.json, by which main.py runs `image` in that slot.
 
-    before: what it goes back to if this one does not prove itself (`proven_in`); without it, and
-    where it is proven, there is no trial.
+    before: what it goes back to if this one does not prove itself; without it, and where it is
+    proven, there is no trial. What an update says is worked out in tools/installer/slots.py.
     """
     chosen = {
         "run": slot,
@@ -87,32 +86,6 @@ def choice(
         "gave_up": None,
     }
     return json.dumps(chosen).encode()
-
-
-def proven_in(found: bytes | None) -> dict[str, Any] | None:
-    """What a board's firmware.json says of the version that works there, as `before` for `choice`.
-    None where there is none yet, or `found` is none or damaged."""
-    chosen = _chosen(found)
-    if chosen.get("proven") is not True:
-        before = chosen.get("before")
-        chosen = before if isinstance(before, dict) else {}
-    if chosen.get("run") not in _SLOTS:
-        return None
-    return {name: chosen.get(name) for name in ("run", "sha256", "bytes", "version")}
-
-
-def free_slot(found: bytes | None) -> str:
-    """Where the next image goes: not where what works lies, else not where what runs lies."""
-    taken = (proven_in(found) or _chosen(found)).get("run")
-    return _SLOTS[taken == "a"]
-
-
-def _chosen(found: bytes | None) -> dict[str, Any]:
-    try:
-        chosen = json.loads(found or b"")
-    except (ValueError, RecursionError):
-        return {}
-    return chosen if isinstance(chosen, dict) else {}
 
 
 def image(texts: dict[str, str] | None = None) -> bytes:

@@ -19,6 +19,7 @@ from host_tests.end_to_end.conftest import ANNA, Site, wait
 from host_tests.end_to_end.seeing import coil, plug_in, rests, tap, unplug
 from host_tests.end_to_end.wire import Wire
 from tools import mpy
+from tools.installer import slots
 from tools.romfs import PARTITION_BYTES
 from tools.virtual.board_files import install
 from tools.virtual.client import VirtualCharger
@@ -92,10 +93,10 @@ class Updated:
         `choose`."""
         image = mpy.image(sources)
         with self._chips() as (chips, rom):
-            before = chips.read(mpy.CHOICE)
-            slot = mpy.free_slot(before)
-            choice = mpy.choice(image, slot, NEW, False, mpy.proven_in(before))
-            rom.install(image[:-1] + b"\0" if damaged else image, slot)
+            plan = slots.plan(slots.Wanted(image, NEW), json.loads(chips.read(mpy.CHOICE)), {"a"})
+            assert plan.slot and not plan.first
+            choice = slots.text(plan.after)
+            rom.install(image[:-1] + b"\0" if damaged else image, plan.slot)
             if choose:
                 chips.install({mpy.CHOICE: choice})
         return choice

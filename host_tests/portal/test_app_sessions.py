@@ -111,6 +111,14 @@ def test_a_charger_that_is_gone_is_not_asked_for_ever(watch, user, site):
     assert len(watch.runs(watch.token(user))) == 1
 
 
+def test_a_charger_that_was_removed_is_given_no_order(watch, user, site, home):
+    watch.runs(watch.token(user))
+    site("revoke", user)
+    assert site("charger", "remove", "garage", "--yes").status == 0
+    with database.changing(home) as session:
+        assert list(watch.duty.published(session, watch.now)) == []
+
+
 def test_while_nobody_is_stopped_there_is_nothing_to_do_each_second(watch, user, site):
     watch.runs(watch.token(user))
     assert not watch.duty.is_due(watch.now)

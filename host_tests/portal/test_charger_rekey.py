@@ -128,7 +128,7 @@ def test_what_cannot_be_taken_stays_held_back(site, home):
     books.take(started(1, NOON), started(1, NOON + 5), ended(2, 1, NOON + 60, 700))
     answer = site("charger", "held", "garage", "--take")
     assert "2 events of 'garage' are in the accounts" in answer.out
-    assert "1 event stay held back" in answer.out
+    assert "held back still: 1 event" in answer.out
     [left] = site("charger", "held", "garage", "--json").json
     assert (left["n"], left["t"]) == (1, NOON + 5)
     assert site("charger", "held", "garage", "--take", "--json").json["kept"] == 1

@@ -152,14 +152,14 @@ def test_a_stop_where_nothing_runs_says_so(live, charger):
     refused(live("stop", "garage"), "no session runs there", "available")
 
 
-def tested(**fields):
+def self_test(**fields):
     """A self-test's event, by the order that it follows."""
     return lambda body: [done(), {"event": "selftest_done", "v": body["v"], **fields}]
 
 
 def test_a_self_test_from_afar_waits_for_its_result(live, charger):
     parts = {"reader": 0x92, "card": True, "wifi": -61}
-    charger.answers["selftest"] = tested(passed=True, failed=[], parts=parts)
+    charger.answers["selftest"] = self_test(passed=True, failed=[], parts=parts)
     answer = live("selftest", "garage", "--json").json
     assert (answer["charger"], answer["passed"]) == ("garage", True)
     rows = {row["part"]: row for row in answer["parts"]}
@@ -169,11 +169,11 @@ def test_a_self_test_from_afar_waits_for_its_result(live, charger):
 
 
 def test_a_self_test_that_fails_or_ends_early_is_exit_status_one(live, charger):
-    charger.answers["selftest"] = tested(passed=False, failed=["wifi"], parts={"wifi": -88})
+    charger.answers["selftest"] = self_test(passed=False, failed=["wifi"], parts={"wifi": -88})
     answer = live("selftest", "garage")
     refused(answer, "the self-test has failed: wifi", "what to do stands in the table")
     assert "-88 dBm" in answer.out and "closer" in answer.out
-    charger.answers["selftest"] = tested(
+    charger.answers["selftest"] = self_test(
         passed=False, failed=[], parts={}, why="a vehicle was plugged in\x1b"
     )
     answer = live("selftest", "garage", "--json")

@@ -339,6 +339,7 @@ def test_the_lamp_that_is_configured_is_red():
     assert lamp(anode) == {2: False, 4: True, 16: True}
     strip = {"kind": "neopixel", "leds": 3}
     assert lamp(config(strip, neopixel=12)) == {12: (3, (64, 0, 0))}
+    assert lamp(json.dumps({"light": strip}).encode()) == {25: (3, (64, 0, 0))}
     strip["order"] = "RGB"
     assert lamp(config(strip)) == {25: (3, (0, 64, 0))}
 

@@ -96,12 +96,28 @@ def test_what_is_proven_runs_without_the_loader():
     assert _Board(_state()).start() == ["runs"]
     assert _Board(_state(True, {"run": "a"})).start() == ["runs"]
     assert _Board(_state(False)).start() == ["runs"]
+    assert _Board({"proven": True}).start() == _Board({"proven": False}).start() == ["runs"]
     assert _Board(None).start() == ["runs"]
 
 
 def test_the_loader_stays_for_a_trial_until_somebody_is_at_the_console():
     for ended_by in (True, KeyboardInterrupt()):
         assert _Board(_on_trial(), ended_by).start() == ["trial", "loader", "trial ends"]
+
+
+def test_a_second_ctrl_c_ends_the_trial_as_well():
+    def pressed_again(words):
+        raise KeyboardInterrupt
+
+    for ended_by in (KeyboardInterrupt(), ValueError()):
+        board = _Board(_on_trial(), ended_by, pressed_again)
+        board.said = Stand(append=pressed_again)
+        try:
+            board.start()
+            raise AssertionError("not pressed")
+        except KeyboardInterrupt:
+            pass
+        assert board.done[-1] == "trial ends"
 
 
 def test_a_crash_is_said_and_the_board_starts_again():

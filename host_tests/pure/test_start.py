@@ -168,3 +168,28 @@ def test_what_fails_at_the_flash_is_an_answer_first_of_a_bad_block_and_then_of_a
     blocks.ioctl(6, 7)
     chip.broken = True
     assert blocks.writeblocks(7, b"x", 32) == bad_block
+
+
+def test_in_the_midst_of_a_write_nothing_else_has_its_turn():
+    """A call that is due, or a Ctrl-C, would find littlefs half way through it."""
+    if sys.implementation.name != "micropython":
+        return
+    import micropython
+
+    ran = []
+
+    def due(_):
+        ran.append(1)
+
+    def writes(*_):
+        micropython.schedule(due, None)  # pyright: ignore[reportAttributeAccessIssue]
+        return 0
+
+    blocks = start.Blocks(Stand(readblocks=None, writeblocks=writes, ioctl=writes))
+    blocks.writeblocks(7, b"x", 32)
+    after_write = len(ran)
+    blocks.ioctl(6, 7)
+    after_erase = len(ran)
+    for _ in range(3):
+        pass
+    assert (after_write, after_erase, len(ran)) == (0, 0, 2)

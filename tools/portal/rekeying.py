@@ -28,9 +28,9 @@ def rekey(session: Session, charger: Charger, *, again: bool = False) -> None:
     signed with it, unless `again`."""
     if charger.rekeyed_at is None and charger.former_key is not None and not again:
         raise Refusal(
-            f"'{charger.name}' has a new key already, its board too, and nothing signed with it has "
-            "come in yet ('tapgate serve' takes it in). With yet another one, what was signed with "
-            "the one before is lost if it still waits at the broker: say --again if so"
+            f"'{charger.name}' has a new key already, and its board too; nothing signed with that "
+            "has come in yet (see 'tapgate serve'). With another one, what was signed with the one "
+            "before is lost if it waits at the broker: say --again if so"
         )
     if charger.rekeyed_at is not None and not again:
         since = in_short(moments.shown(charger.rekeyed_at, zone(current(session))))

@@ -261,7 +261,9 @@ def held(
         name = charger.name
     if take:
         taken = len(rows) - kept
-        unlike = f"{count(kept, 'event')} stay held back: the accounts have others of their numbers"
+        unlike = (
+            f"held back still: {count(kept, 'event')} with numbers that others in the accounts have"
+        )
         call.out.done(
             {"charger": name, "taken": taken, "new": new, "kept": kept},
             f"{count(taken, 'event')} of '{name}' {'is' if taken == 1 else 'are'} in the accounts "
