@@ -343,6 +343,7 @@ class App:
         if applied is not None:
             self.versions.floor("allowlist", applied.version)
             self.clock.lower_bound(applied.t)
+        self.versions.mend()
         if off:
             self.point.happened(("available", False))
         self.point.left_running(left)

@@ -117,6 +117,15 @@ class Versions:
         flash.replace(self._path, json.dumps(_checked(known)).encode())
         self._last = known
 
+    def mend(self) -> None:
+        """Put what is known in the place of a damaged file, which is then told no more."""
+        if self.damaged:
+            try:
+                flash.replace(self._path, json.dumps(self._last).encode())
+            except OSError:
+                return  # the next start tells again
+            self.damaged = False
+
     def floor(self, name: str, version: int) -> None:
         """Count `version` as seen, without a write: a verified message on flash proves it."""
         if version > self.last(name):

@@ -93,7 +93,8 @@ class Updated:
         `choose`."""
         image = mpy.image(sources)
         with self._chips() as (chips, rom):
-            plan = slots.plan(slots.Wanted(image, NEW), json.loads(chips.read(mpy.CHOICE)), {"a"})
+            runs = json.loads(chips.read(mpy.CHOICE) or b"")
+            plan = slots.plan(slots.Wanted(image, NEW), runs, {"a"})
             assert plan.slot and not plan.first
             choice = slots.text(plan.after)
             rom.install(image[:-1] + b"\0" if damaged else image, plan.slot)
@@ -171,6 +172,7 @@ def test_a_version_that_does_not_work_gives_way(updated: Updated, change, why: s
         wait(lambda: updated.choice["gave_up"] is None, 5, "noted that it was told")
         choice = updated.choice
         assert (choice["run"], choice["version"], choice["proven"]) == ("a", OLD, True)
+        updated.site.wait_in_step(updated.name)
         plug_in(charger, "yellow")
         charger.wait_for(coil(True), 5, tap(charger, ANNA))
         unplug(charger)

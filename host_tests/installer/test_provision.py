@@ -106,6 +106,17 @@ def test_a_board_that_is_another_charger_is_not_taken_over_unasked(workshop):
     assert f"erased: it was '{one}' of 'home'" in taken.found["done"]
 
 
+def test_the_board_of_an_earlier_charger_of_that_name_is_not_taken_for_its_own(workshop):
+    """What its journal still holds would count as the new one's."""
+    name = workshop.charger()
+    board = workshop.installed(name)
+    workshop.tapgate("charger", "remove", name, "--yes")
+    workshop.tapgate("charger", "add", name)
+    refused = workshop.provision(board, name)
+    assert refused.status == 1 and f"is '{name}' of 'home' with other keys" in refused.err
+    assert "say --yes" in refused.err
+
+
 def test_a_session_is_interrupted_only_if_somebody_says_so(workshop):
     name = workshop.charger()
     board = workshop.installed(name)

@@ -208,6 +208,10 @@ def test_a_damaged_file_is_told_and_a_floor_can_be_given():
             assert versions.damaged
         versions.floor("settings", 9)
         assert raises(MessageError, versions.check, "settings", 8).why == "version"
+        versions.mend()
+        later = Versions(FILE)
+        assert not later.damaged
+        assert later.last("settings") == 9
         os.remove(FILE)
 
     without_file(test)

@@ -53,6 +53,7 @@ class Order:
     port: str
     config: dict[str, Any]
     owner: whose.Owner
+    keys: tuple[str | None, ...]  # the charger's present one, and the one before
     wanted: slots.Wanted
     starters: dict[str, bytes]
     firmware: Path | None
@@ -133,6 +134,7 @@ def _provision(order: Order, result: Result) -> None:
         console = arrival.Console(order.config["wifi"]["ssid"], _broker_shown(order))
         restart = None
         if about and _is_all_there(order, about):
+            order.given()
             on_trial = _describe(order, result, about)
         else:
             link.stop()
@@ -262,9 +264,13 @@ def _owned(order: Order, result: Result, link: Link) -> dict[str, Any] | None:
         return None
     try:
         whose.require(config, order.owner)
-        return config
+        if config.get("charger_key") in order.keys:
+            return config
+        raise Refusal("an earlier charger of that name")
     except Refusal:
         other = f"'{config.get('charger')}' of '{config.get('installation')}'"
+        if other == f"'{order.owner.charger}' of '{order.owner.installation}'":
+            other += " with other keys"
         lost = wiping.undelivered(link)
         events = "" if not lost or not lost[0] else f", {count(lost[0], 'event')} not delivered yet"
         if not order.sure(
@@ -272,8 +278,8 @@ def _owned(order: Order, result: Result, link: Link) -> dict[str, Any] | None:
             f"'{order.charger}'?"
         ):
             raise Refusal(
-                f"the board at {order.port} is {other}, not '{order.charger}'{events}; put the "
-                "right one on the cable, or say --yes to erase it"
+                f"the board at {order.port} is {other}{events}; put that of '{order.charger}' on "
+                "the cable, or say --yes to erase this one"
             ) from None
     with order.bar() as tell:
         wiping.wipe(link, order.starters["boot.py"], tell)

@@ -85,6 +85,7 @@ def provision(
         site, found = installation.current(session), chargers.find(session, charger)
         config = choices.remember(site, found)
         owner = Owner(site.name, found.name, site.card_key)
+        keys = (found.key, found.former_key)
         no_wifi = "wifi" not in found.hardware
     if no_wifi:
         call.out.say(
@@ -115,6 +116,7 @@ def provision(
             port=port,
             config=config,
             owner=owner,
+            keys=keys,
             wanted=wanted,
             starters=mpy.starters(),
             firmware=firmware,
