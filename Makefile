@@ -53,9 +53,9 @@ $(READY): pyproject.toml Makefile
 run: setup
 	@$(BIN)/python -m tools.demo
 
-# Two files at a time: most of it waits for virtual chargers.
+# Four files at a time: most of it waits for virtual chargers.
 test: setup
-	@$(BIN)/pytest -n 2 --dist loadfile
+	@$(BIN)/pytest -n 4 --dist loadfile
 
 bench: setup
 	@$(BIN)/python -m tools.bench

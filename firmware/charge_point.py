@@ -287,7 +287,8 @@ class ChargePoint:
         self.happened(tap)
 
     def _enrolled(self, token, known):
-        fields = {"v": self._enrolment, "token": hex_of(token), "hint": hex_of(self.lying[1])}
+        hint = self.lying[1]  # pyright: ignore[reportOptionalSubscript] (`tap` has just set it)
+        fields = {"v": self._enrolment, "token": hex_of(token), "hint": hex_of(hint)}
         fields["known"] = known
         self._uplink.record("card_enrolled", fields)
 

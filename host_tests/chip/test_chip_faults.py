@@ -27,6 +27,20 @@ def test_a_dead_chip_holds_its_line(level):
     assert desk.read(reg.MODE) == 0x3D
 
 
+def test_a_chip_that_was_unplugged_comes_back_as_new():
+    desk = Desk()
+    desk.write(reg.MODE, 0x3D)
+    desk.chip.dead_level = 0xFF
+    desk.chip.fault = "unplugged"
+    assert desk.read(reg.VERSION) == 0xFF
+    desk.chip.power(True)
+    assert desk.read(reg.VERSION) == 0xFF
+    desk.chip.fault = "none"
+    desk.ns += 40 * MS
+    assert desk.read(reg.MODE) == 0x3F
+    assert desk.read(reg.VERSION) == 0x92
+
+
 def test_noise_flips_bits_of_answers():
     desk = Desk()
     card = desk.card("deadbeef")
