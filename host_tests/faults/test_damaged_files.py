@@ -118,11 +118,6 @@ def test_all_that_a_charger_keeps(
             made.reported("fault", 0, lambda found, fault=fault: found["fault"] == fault)
         is_as_before(made)
         assert not [push for push in made.charger.pushes if "reset" in push]
-        heard = len(made.wire.events)
-        made.charger.do("power", off_ms=0)
-        made.reported("session_resumed", heard)  # nothing is left of it
-        told = [event.get("fault", "") for event in made.wire.events[heard:]]
-        assert not [fault for fault in told if fault.endswith("_damaged")], told
 
 
 def test_whether_it_is_switched_off(site: Site, config: Path, flash: Path):
@@ -137,6 +132,18 @@ def test_whether_it_is_switched_off(site: Site, config: Path, flash: Path):
         assert made.wire.command("available", on=True)["ok"] is True
         made.charger.wait_for(light("yellow"), 3, since)
     assert (flash / "state" / "available").read_bytes() == b"on"
+
+
+def test_what_has_been_put_right_is_told_no_more(site: Site, config: Path, flash: Path):
+    for name in ("state/settings", "state/versions", "allowlist/ref", "journal/a"):
+        _garbage(flash / name)
+    with powered(site, NAME, config, flash) as made:
+        is_as_before(made)
+        heard = len(made.wire.events)
+        made.charger.do("power", off_ms=0)
+        made.reported("session_resumed", heard)
+        told = [event.get("fault", "") for event in made.wire.events[heard:]]
+        assert not [fault for fault in told if fault.endswith("_damaged")], told
 
 
 @damages

@@ -16,6 +16,7 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 
 from littlefs import LittleFS
+from littlefs.errors import LittleFSError
 
 from tools.romfs import slot_bytes
 from tools.virtual.board import wire
@@ -168,10 +169,13 @@ class ImageFlash(_Locked, Blocks):
                 if _content(fs, name) == content:
                     continue
                 parent = str(PurePosixPath(name).parent)
-                if parent != ".":
-                    fs.makedirs(parent, exist_ok=True)
-                with fs.open(name, "wb") as target:
-                    target.write(content)
+                try:
+                    if parent != ".":
+                        fs.makedirs(parent, exist_ok=True)
+                    with fs.open(name, "wb") as target:
+                        target.write(content)
+                except LittleFSError as error:
+                    raise FlashError(f"{self.path}: no room for {name} ({error})") from error
 
     def read(self, name: str) -> bytes | None:
         with _mounted(self.path, self.blocks) as fs:
