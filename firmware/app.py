@@ -11,6 +11,7 @@ from micropython import const
 
 from firmware import VERSION
 from firmware.access import light
+from firmware.access.words import AWAITING
 from firmware.allowlist.store import Store
 from firmware.allowlist.sync import Sync
 from firmware.allowlist.token import Tokens
@@ -40,6 +41,12 @@ _RESTART_WITHIN_MS = const(5_000)  # for the answer to get out
 _JOURNAL_FULL = const(75)
 _JOURNAL_EASED = const(70)
 _JOURNAL_STEPS = const(4)  # that bring everything to the flash
+# Garbage is collected so often, between two looks of the reader; besides, be it in the midst of a
+# tap, once so many bytes have been taken: where the reader finds no such moment, and more often
+# while a list is on its way, as main.py has it for the start and for the same reason.
+_TIDY_MS = const(1_000)
+_TIDY_BYTES = const(49_152)
+_TIDY_BUSY_BYTES = const(8_192)
 _DIRECTORY = const(0x4000)  # the type of an entry
 
 
@@ -158,7 +165,12 @@ class App:
             on_health=self._reader_health,
             beat=watchdog.task("reader", _LIMIT_MS),
             poll_ms=config["poll_ms"],
+            awaited=lambda: self.point.session.state == AWAITING,
+            between=self._tidy,
         )
+        self._tidied_ms = ticks_add(ticks_ms(), -_TIDY_MS)
+        self._heap_free = 0
+        self._tidy_bytes = 0
 
     def run(self) -> None:
         """Load what the flash holds, then run every task; raises what any of them raises. Whatever
@@ -229,7 +241,7 @@ class App:
             "firmware": VERSION,
             "proven": self._update is None or self._update.proven,
             "uptime_s": self.clock.up_s(),
-            "heap_free": gc.mem_free(),
+            "heap_free": self._heap_free,
             "rssi": self.wifi.rssi(),
         }
 
@@ -279,6 +291,10 @@ class App:
         self.downlink.subscribe(self.mqtt)
         while self.sync.tick(now_ms) and ticks_diff(ticks_ms(), now_ms) < _SLICE_MS:
             pass
+        tidy_bytes = _TIDY_BUSY_BYTES if self.sync.busy else _TIDY_BYTES
+        if tidy_bytes != self._tidy_bytes:
+            self._tidy_bytes = tidy_bytes
+            gc.threshold(tidy_bytes)
 
     def _keep_journal(self, now_ms):
         """Here the flash is written, and nobody who drives the coil waits for it."""
@@ -303,6 +319,15 @@ class App:
                 self.journal.flush(now_ms)
         except Exception as error:
             self._failed(error)
+
+    def _tidy(self):
+        """Collect garbage while no card waits for it. It takes up to 20 ms, which a tap would take
+        longer if MicroPython chose the moment."""
+        now_ms = ticks_ms()
+        if ticks_diff(now_ms, self._tidied_ms) >= _TIDY_MS:
+            self._tidied_ms = now_ms
+            gc.collect()
+            self._heap_free = gc.mem_free()  # walks through all of it: nothing for state()
 
     def _remarks(self):
         lamp = self._light

@@ -10,6 +10,7 @@ import sys
 import time
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 BIN = Path(sys.executable).parent
@@ -18,6 +19,10 @@ BIN = Path(sys.executable).parent
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     with contextlib.suppress(ValueError):  # not the main thread
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# How long a test takes says as much about the computer as about the code.
+hypothesis.settings.register_profile("untimed", deadline=None)
+hypothesis.settings.load_profile("untimed")
 
 TICKS_PERIOD = 1 << 30
 _HALF = TICKS_PERIOD >> 1

@@ -519,14 +519,14 @@ def _passed(ticks, now_ms):
 
 def _lines(state, event):
     """The lines of the state itself, then those of every state, in words."""
-    sought = "\n" + event + " "
+    sought = ("\n" + event + " ").encode()
     for name in (state, "*"):
         place = PLACES[name]
-        end = LINES.find("\n\n", place)
+        end = LINES.find(b"\n\n", place)
         place = LINES.find(sought, place, end)
         while place >= 0:
             place += len(sought)
-            yield LINES[place : LINES.find("\n", place)].split()
+            yield LINES[place : LINES.find(b"\n", place)].decode().split()
             place = LINES.find(sought, place, end)
 
 

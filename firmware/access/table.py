@@ -149,6 +149,8 @@ _ANY_CARD = ("own_card", "group_card", "owner_card", "service_card", "other_card
 def condensed(table: str) -> tuple:
     """What `session.step` looks lines up in: one text of "event condition next effects", a line
     each, an empty line after each state; and where in it each state begins.
+
+    As bytes: in a str MicroPython counts characters from the start to wherever it searches.
     """
     of_states = {}
     for line in table.split("\n"):
@@ -164,7 +166,7 @@ def condensed(table: str) -> tuple:
     for state in sorted(of_states):
         places[state] = len(text)
         text += "".join(of_states[state]) + "\n"
-    return text + "\n", places
+    return (text + "\n").encode(), places
 
 
 LINES, PLACES = condensed(TABLE)

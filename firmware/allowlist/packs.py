@@ -66,6 +66,14 @@ class Packs:
         file.seek(where * UNIT)
         return file.readinto(view) == len(view)
 
+    def open(self, pack: int) -> None:
+        """So that the first look-up in it has no directory to search. One that cannot be opened is
+        left for that look-up to find out."""
+        try:
+            self._opened(pack, "rb")
+        except OSError:
+            pass
+
     def append(self, pack: int, data: bytes | bytearray | memoryview) -> int:
         """Write a shard behind the others; the place where it begins. It is there for good after
         `flush`. After an error the pack is what it was then.

@@ -70,6 +70,9 @@ class Store:
             return None if absent else str(error) or repr(error)
         self.applied, generations, self._generation, ends, self._rows = found
         self._packs.begin(generations, ends)
+        for pack in range(PACKS):
+            if self._live(pack):
+                self._packs.open(pack)
         return None
 
     def lookup(self, token: bytes) -> tuple | None:

@@ -1,5 +1,5 @@
-"""ISO/IEC 14443-3 Type A: whose number is in the field? One look wakes the cards, tells them apart
-and halts them again, so that the next look finds them.
+"""ISO/IEC 14443-3 Type A: whose number is in the field? One look wakes the cards and tells them
+apart; then they are halted, so that the next look finds them.
 
 A number counts only when one single card gave it: each level's check byte was right, and the card
 itself, called by that number, answered with a right CRC_A. Whatever falls short of that is
@@ -54,10 +54,16 @@ class Selection:
         self.fault = None
         # The first answer to the call was flawless: no noise makes that.
         self.sure = False
+        self._to_halt = False
 
     def look(self, audit: bool = False) -> int:
         """One look: six SPI frames and one to rest when nobody is there. `audit`
-        compares the chip's registers on the way, see `fault`."""
+        compares the chip's registers on the way, see `fault`.
+
+        After NUMBER the card still waits for `halt`: the time that this takes is the caller's to
+        spend, for who holds the card there waits for what its number leads to.
+        """
+        self.halt()
         chip = self._chip
         code = chip.request(WUPA, audit)
         self.fault = chip.checked() if audit else None
@@ -74,8 +80,16 @@ class Selection:
             self._doubt = 0
             self.why = str(error)
             outcome = UNREADABLE
-        chip.halt()
+        self._to_halt = True
+        if outcome != NUMBER:
+            self.halt()
         return outcome
+
+    def halt(self) -> None:
+        """Halt what the last look has found, if that is still to be done; the next look would."""
+        if self._to_halt:
+            self._to_halt = False
+            self._chip.halt()
 
     def _select(self) -> int:
         chip = self._chip

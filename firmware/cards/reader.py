@@ -1,8 +1,9 @@
 """The polling reader: tells the application of each card once, and keeps its chip alive.
 
 `Presentation` decides what a series of looks into the field means; it is pure. `Reader` looks every
-25 ms, supervises the chip and recovers it: re-initialisation, then a hard reset, then it is
-reported as a fault and tried again later, ever more rarely. No step of that waits for anything.
+25 ms, more often while a card is awaited, supervises the chip and recovers it: re-initialisation,
+then a hard reset, then it is reported as a fault and tried again later, ever more rarely. No step
+of that waits for anything.
 """
 
 import asyncio
@@ -14,6 +15,8 @@ from firmware.cards.iso14443a import DEAD, NOBODY, NUMBER, SEVERAL, Selection, i
 from firmware.cards.mfrc522 import FIELD_GUARD_MS, WAKE_MS
 
 _POLL_MS = const(25)
+# While somebody is expected to hold a card there at any moment.
+AWAITED_MS = const(15)
 # A card that was read and lies there is looked at this often, until it is missed once.
 PRESENT_MS = const(100)
 
@@ -49,6 +52,9 @@ class Reader:
     on_gone()              a presentation that any of these was told of is over
     on_health(health, detail)  on each change of `health`: "ok", "recovering", "fault"
     beat()                 each turn of `run`, for the watchdog
+    awaited()              whether a card is expected at any moment: then looks are more frequent
+    between()              after a look that leaves nothing to be found out: what takes some ms, and
+                           would keep a card waiting at any other time, is best done now
 
     `chip`. `presentation`: what the looks have brought. `failures`: that the chip has had of late;
     0 once all was well for ten seconds.
@@ -65,6 +71,8 @@ class Reader:
         on_health=lambda health, detail: None,
         beat=lambda: None,
         poll_ms: int = _POLL_MS,
+        awaited=lambda: False,
+        between=lambda: None,
     ) -> None:
         self.chip = chip
         self._selection = Selection(chip)
@@ -72,6 +80,8 @@ class Reader:
         self._on_health = on_health
         self.beat = beat
         self._poll_ms = poll_ms
+        self._awaited = awaited
+        self._between = between
         self.health = "recovering"
         self.detail = "not started"
         now_ms = ticks_ms()
@@ -92,9 +102,14 @@ class Reader:
             started_ms = ticks_ms()
             self.beat()
             self.poll()
+            presentation = self.presentation
+            if presentation.settled or not presentation.present:
+                self._between()
             period_ms = self._poll_ms
-            if self.presentation.settled and self._stage == _RUN:
+            if presentation.settled and self._stage == _RUN:
                 period_ms = PRESENT_MS
+            elif period_ms > AWAITED_MS and self._awaited():
+                period_ms = AWAITED_MS
             pause_ms = period_ms - ticks_diff(ticks_ms(), started_ms)
             await asyncio.sleep_ms(pause_ms if pause_ms > 1 else 1)
 
@@ -130,6 +145,11 @@ class Reader:
                 presentation.nobody(now_ms)
         elif outcome == NUMBER:
             presentation.number(self._selection.number, now_ms)
+            # Only now: by what its number led to the coil may have been driven.
+            try:
+                self._selection.halt()
+            except OSError as error:
+                self._trouble("SPI: {}".format(error), now_ms)
         elif outcome == SEVERAL:
             presentation.several(now_ms)
         elif outcome != DEAD:

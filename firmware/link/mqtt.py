@@ -43,7 +43,9 @@ _SLICE_MS = const(5)
 _OUTBOX_BYTES = const(2_048)  # twice what our longest message takes
 WAITING_LIMIT = const(32)
 
-_IDLE_MS = const(10)  # between two looks at a silent connection
+_IDLE_MS = const(10)  # between two looks at a connection
+_SILENT_MS = const(30)  # the same when nothing was to be heard or said for so long:
+_SILENT_AFTER_MS = const(250)
 _LOOK_MS = const(100)  # between two looks at the deadlines, and while there is no connection
 _PROGRESS_BYTES = const(8_192)  # of a packet, that must come within PACKET_MS
 _SUBACK_FAILURE = const(0x80)
@@ -273,7 +275,13 @@ class Mqtt:
             busy = self._receive(stream) or busy
             if time.ticks_diff(time.ticks_ms(), self._looked) >= _LOOK_MS:
                 self._look()
-            await asyncio.sleep_ms(0 if busy or stream.held_back else _IDLE_MS)
+            await asyncio.sleep_ms(0 if busy or stream.held_back else self._pause_ms())
+
+    def _pause_ms(self) -> int:
+        """Each look costs about a millisecond, which a tap may have to wait for."""
+        last = _later(self._moved, self._heard)
+        silent = time.ticks_diff(time.ticks_ms(), last) >= _SILENT_AFTER_MS
+        return _SILENT_MS if silent else _IDLE_MS
 
     def _send(self, stream: Stream) -> bool:
         """One piece of what waits. True: there is more, and the network takes it."""

@@ -117,6 +117,7 @@ class _Point:
         self.session = self
         self.holder = None
         self.progress = 0
+        self.tester = None
 
     def happened(self, event):
         self.told.append(list(event))

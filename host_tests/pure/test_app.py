@@ -21,6 +21,7 @@ finally:
     del sys.modules["firmware.link.mqtt"]
 
 DIGEST = "ab" * 16
+QUIET_BYTES = 49_152  # taken before MicroPython collects garbage by itself
 
 
 class _Pause:
@@ -49,6 +50,7 @@ class _Bench:
         self.lamp = {}
         made = self.app = _App()
         made._errors = 0
+        made._tidy_bytes = QUIET_BYTES
         made.said = "no link"
         made._typed = _Stand(ipoll=lambda ms: ())
         made._update = None
@@ -78,6 +80,7 @@ class _Bench:
             tick=lambda now_ms: self._note("sync"),
             lost=lambda digest, why: self.done.append((digest, why)),
             resume=lambda: self._note("resume"),
+            busy=False,
         )
         made.downlink = _Stand(
             connected=lambda: self._note("connected"),
@@ -229,6 +232,50 @@ def test_whatever_ends_the_tasks_the_contactor_opens_before_anything_is_stored()
     finally:
         app.asyncio = kept
     assert bench.done == ["contactor opens", "reading", "flush", "failed"]
+
+
+def test_garbage_is_collected_once_a_second_and_the_state_message_never_walks_the_heap():
+    bench = _Bench()
+    kept, app.gc, app.ticks_ms = (app.gc, app.ticks_ms), _Collector(), lambda: now_ms
+    bench.app._tidied_ms = 1_000
+    try:
+        for now_ms, collections in ((1_000, 0), (1_999, 0), (2_000, 1), (2_025, 1), (3_000, 2)):
+            bench.app._tidy()
+            assert app.gc.collections == collections, now_ms
+        assert bench.app._heap_free == 40_002
+    finally:
+        app.gc, app.ticks_ms = kept
+
+
+def test_while_a_list_is_on_its_way_garbage_is_collected_as_it_comes():
+    bench = _Bench()
+    kept, app.gc = app.gc, _Collector()
+    try:
+        for busy, told in ((False, []), (True, [8_192]), (True, [8_192])):
+            bench.app.sync.busy = busy
+            bench.housekeeping()
+            assert app.gc.thresholds == told
+        bench.app.sync.busy = False
+        bench.housekeeping()
+        assert app.gc.thresholds == [8_192, QUIET_BYTES]
+    finally:
+        app.gc = kept
+
+
+class _Collector:
+    collections = 0
+
+    def __init__(self):
+        self.thresholds = []
+
+    def collect(self):
+        self.collections += 1
+
+    def mem_free(self):
+        return 40_000 + self.collections
+
+    def threshold(self, size):
+        self.thresholds.append(size)
 
 
 def test_the_first_time_that_is_told_is_an_event_from_which_others_get_theirs():

@@ -70,6 +70,28 @@ def filled(built, **more):
     return flash
 
 
+def test_loading_opens_what_a_tap_would_have_to_search_for():
+    built = List(people(range(300)), 5)
+    flash = filled(built)
+    files = Files(flash)
+    store = Store("list", verify, files)
+    store.load()
+    files.opened = 0
+    assert holds(store, built)
+    assert files.opened == 0
+
+
+def test_a_pack_that_cannot_be_opened_keeps_no_list_from_being_loaded():
+    built = List(people(range(300)), 5)
+    flash = filled(built)
+    files = Files(flash)
+    files.broken = next(path for path in flash.contents if path.endswith("/00"))
+    store = Store("list", verify, files)
+    assert store.load() is None
+    found = [store.lookup(each) == built.cards[each] for each in built.cards]
+    assert any(found) and not all(found)
+
+
 def test_without_a_list_there_is_nobody():
     store = Store("list", verify, Files(Flash()))
     assert store.lookup(token(1)) is None

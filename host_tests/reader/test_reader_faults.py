@@ -11,6 +11,7 @@ from host_tests.reader.bench import Bench, Phone
 
 A = "04a1b2c3"
 LIMIT_NS = 5_000_000
+HALT_FRAMES = 3  # at the least
 
 
 def register_write(bench: Bench, register: int, value: int) -> None:
@@ -403,3 +404,29 @@ def test_a_read_at_the_moment_of_an_audit_is_not_lost(bench: Bench) -> None:
         bench.polls(7)
     assert bench.told.count(A) == 30
     assert healths(bench) == ["ok"]
+
+
+def test_the_card_is_halted_only_after_it_was_told_of(bench: Bench) -> None:
+    at: list[int] = []
+    bench.reader.presentation._on_card = lambda number: at.append(bench.frames)
+    bench.place(A)
+    frames = bench.frames_of(bench.poll)
+    assert len(at) == 1 and bench.frames - at[0] == HALT_FRAMES
+    assert bench.frames_of(bench.poll) == frames  # halted, it is found again
+
+
+def test_an_spi_that_fails_when_the_card_is_halted_costs_no_tap(bench: Bench) -> None:
+    bench.place(A)
+
+    def tamper(sent: bytes, got: bytes) -> bytes:
+        if bench.told:
+            raise OSError("SPI bus")
+        return got
+
+    bench.tamper = tamper
+    bench.poll()
+    bench._selected = False
+    bench.tamper = lambda sent, got: got
+    assert bench.told == [A] and healths(bench) == ["ok", "recovering"]
+    bench.polls(20)
+    assert bench.told == [A] and healths(bench) == ["ok", "recovering", "ok"]

@@ -89,3 +89,35 @@ def test_a_card_that_was_taken_away_is_known_to_be_gone_within_a_quarter_second(
     while bench.told[-1] != "gone":
         run(1)
     assert bench.now_ns - taken_ns < 250_000_000
+
+
+def test_a_card_that_is_awaited_is_looked_for_every_15_ms(bench: Bench, run) -> None:
+    bench.reader._awaited = lambda: True
+    assert all(14 <= gap <= 16 for gap in gaps(run(50)))
+    bench.place("04a1b2c3")
+    assert all(99 <= gap <= 102 for gap in gaps(run(20))[3:])
+
+
+def test_who_polls_more_often_anyhow_goes_on_with_that(bench: Bench, run) -> None:
+    bench.reader._awaited = lambda: True
+    bench.reader._poll_ms = 10
+    assert all(9 <= gap <= 11 for gap in gaps(run(50)))
+
+
+def test_there_is_time_for_other_things_only_when_no_look_is_wanted_soon(bench: Bench, run) -> None:
+    card = bench.place("04a1b2c3")
+    moments: list[tuple] = []
+    bench.reader._between = lambda: moments.append(
+        (bench.told[-1:], bench.reader.presentation.misses)
+    )
+    run(4)
+    bench.field.remove(card)
+    run(12)
+    # The first look has read the card, the second found it again; then it is missed.
+    assert moments[:3] == [(["04a1b2c3"], 0)] * 3
+    assert moments[3:] == [(["gone"], 0)] * len(moments[3:]) and len(moments) > 3
+
+
+def test_what_takes_long_between_two_looks_delays_none(bench: Bench, run) -> None:
+    bench.reader._between = lambda: bench.sleep_ns(18_000_000)
+    assert all(24 <= gap <= 26 for gap in gaps(run(50)))
