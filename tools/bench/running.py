@@ -46,9 +46,7 @@ def _gc_threshold() -> int:
 def _roms(folder: Path) -> str:
     """The stand-ins and the firmware, as two images in the order that board/start.py takes them."""
     firmware, stand_ins = folder / "firmware.rom", folder / "stand-ins.rom"
-    firmware.write_bytes(
-        Path(os.environ["BENCHROM"]).read_bytes() if "BENCHROM" in os.environ else mpy.image()
-    )
+    firmware.write_bytes(mpy.image())
     texts = {path.relative_to(BOARD).as_posix(): path.read_text() for path in BOARD.rglob("*.py")}
     compiled = {
         name.replace(".py", ".mpy"): mpy.compiled(mpy.module(name), text)
@@ -94,7 +92,6 @@ def board(
                 yield json.loads(line)
             else:
                 said.append(line.rstrip())
-                print(line.rstrip()) if os.environ.get("BENCHDBG") else None
         if process.wait():
             raise BenchError(f"{program}: " + " / ".join(said[-12:]))
 
