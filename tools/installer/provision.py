@@ -30,7 +30,8 @@ from tools.portal.refusal import Refusal
 
 Tell = Callable[[str, int, int], None]
 
-_ABOUT_S = 2.0
+_ABOUT_S = 6.0
+_AGAIN_S = 1.5  # a board that has no memory for its answer just then says nothing
 _DIGITS = 16  # of each hash in the answer (firmware/about.py)
 _LOOK_S = 0.05
 _FIRST_START_S = 5.0
@@ -152,9 +153,11 @@ def _provision(order: Order, result: Result) -> None:
 def _about(link: Link) -> dict[str, Any] | None:
     """What the firmware that runs there says of itself; None if none does that knows how."""
     link.type("")  # ends what may be left of somebody else's line
-    link.type("about")
-    end = time.monotonic() + _ABOUT_S
-    while time.monotonic() < end:
+    began, typed = time.monotonic(), 0
+    while (waited := time.monotonic() - began) < _ABOUT_S:
+        if waited >= typed * _AGAIN_S:
+            link.type("about")
+            typed += 1
         for line in link.heard():
             if "NameError: name 'about'" in line:
                 return None  # MicroPython's prompt
