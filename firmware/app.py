@@ -316,7 +316,7 @@ class App:
         try:
             self.point.store_reading()
             for _ in range(_JOURNAL_STEPS):
-                self.journal.flush(now_ms)
+                self.journal.flush(now_ms, True)
         except Exception as error:
             self._failed(error)
 

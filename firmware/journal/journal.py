@@ -163,8 +163,11 @@ class Journal:
         """What a question to the operator begins with; its number is used up."""
         return {"n": self._numbers.take(self.stored), "boot": self.boot, "t": t, "up": up}
 
-    def flush(self, now_ms: int) -> None:
-        """Write what is due, one thing at a time: call it every 50 ms. Most calls find nothing."""
+    def flush(self, now_ms: int, last: bool = False) -> None:
+        """Write what is due, one thing at a time: call it every 50 ms. Most calls find nothing.
+        last: the board is about to stop, and acknowledgements wait no longer."""
+        if last:
+            self._written_ms = None
         if not self.stored and _lately(self._failed_ms, now_ms, _AGAIN_MS):
             return
         if self._sessions.overfull:

@@ -52,6 +52,23 @@ def test_a_bare_board_becomes_a_charger_and_is_left_alone_the_second_time(worksh
     assert not [push for push in board.pushes[since:] if "reset" in push]
 
 
+def test_a_charger_that_has_delivered_everything_is_removed_at_the_first_try(workshop):
+    """Also where the last acknowledgements have come a moment ago."""
+    name = workshop.charger()
+    # That the clock is set is an event, too, and comes when it likes.
+    out = str(workshop.folder / f"{name}.json")
+    workshop.tapgate("charger", "config", name, "--out", out, "--set", "ntp.host=")
+    board = workshop.installed(name)
+
+    def delivered() -> bool:
+        (row,) = workshop.tapgate("status", name)
+        return row["in_step"] and row["journal"]["pending"] == 0
+
+    until(delivered, 20, "everything delivered")
+    gone = workshop.tapgate("charger", "remove", name, "--port", board.serial)
+    assert gone["removed"] and gone["undelivered"] == 0
+
+
 def test_another_configuration_writes_that_alone(workshop):
     name = workshop.charger()
     board = workshop.installed(name)
@@ -149,6 +166,25 @@ def test_a_firmware_in_the_flash_goes_and_all_else_comes_in_its_order(workshop, 
         *("/boot.py", "/loader.mpy", "/main.py", "the slot, compared", "-/firmware"),
         *("/firmware.json", "/config.json"),
     ]
+
+
+def test_a_charger_onto_which_somebody_puts_the_sources_goes_on_and_is_tidied_up(workshop):
+    """They do not fit into its memory."""
+    name = workshop.charger()
+    board = workshop.installed(name)
+    mpremote = [str(PROJECT / ".venv/bin/mpremote"), "connect", board.serial]
+    put = [*mpremote, "mip", "install", str(PROJECT / "package.json")]
+    subprocess.run(put, check=True, capture_output=True, timeout=120)
+    since = board.mark()
+    subprocess.run([*mpremote, "reset"], check=True, capture_output=True, timeout=60)
+    board.wait_for(lambda push: "ready" in push, 30, since)
+    done = workshop.provision(board, name)
+    assert done.status == 0, done
+    removed = [line.partition(" removed")[0] for line in done.found["done"] if "removed" in line]
+    assert removed == ["loader.py", "firmware/ in the flash"]
+    with Link(board.serial) as link:
+        names = link.ask("__import__('os').listdir('/')")
+    assert "firmware" not in names and "loader.py" not in names and "loader.mpy" in names
 
 
 def _watched(monkeypatch) -> list[str]:

@@ -355,6 +355,7 @@ def test_what_the_journal_holds_keeps_a_board_from_being_wiped(site, running):
     since = running.mark()
     answer = site("charger", "remove", "garage", "--port", running.serial)
     assert answer.status == 1 and re.search("the board says: [0-9]+ event", answer.err), answer.err
+    assert "It has been restarted" in answer.err
     running.wait_for(lambda push: "ready" in push, WITHIN_S, since)
     assert site.files()["config.json"]
     assert site("charger", "remove", "garage", "--port", running.serial, "--yes").status == 0

@@ -65,7 +65,7 @@ class _Bench:
             authorisation_required=True, store_reading=lambda: self._note("reading")
         )
         made.journal = _Stand(
-            flush=lambda now_ms: self._note("flush"),
+            flush=lambda now_ms, last=False: self._note("last flush" if last else "flush"),
             pending=0,
             full=0,
             lost_routine=0,
@@ -209,7 +209,7 @@ def test_a_restart_waits_for_acknowledgements_and_stores_what_the_session_has_ta
     assert "reset" not in bench.done
     bench.app.journal.pending = 0
     bench.housekeeping()
-    assert bench.done[-7:] == ["contactor opens", "reading"] + ["flush"] * 4 + ["reset"]
+    assert bench.done[-7:] == ["contactor opens", "reading"] + ["last flush"] * 4 + ["reset"]
 
 
 def test_a_restart_waits_no_longer_than_five_seconds():
@@ -221,7 +221,7 @@ def test_a_restart_waits_no_longer_than_five_seconds():
 
 
 def test_whatever_ends_the_tasks_the_contactor_opens_before_anything_is_stored():
-    bench = _Bench(full=("flush",))
+    bench = _Bench(full=("last flush",))
     bench.app._load = lambda: None
     kept, app.asyncio = app.asyncio, _Stand(run=_fails)
     bench.app._run = lambda: None
@@ -231,7 +231,7 @@ def test_whatever_ends_the_tasks_the_contactor_opens_before_anything_is_stored()
         pass
     finally:
         app.asyncio = kept
-    assert bench.done == ["contactor opens", "reading", "flush", "failed"]
+    assert bench.done == ["contactor opens", "reading", "last flush", "failed"]
 
 
 def test_garbage_is_collected_once_a_second_and_the_state_message_never_walks_the_heap():

@@ -335,6 +335,19 @@ def test_acknowledgements_alone_are_written_late():
     assert desk.again().events() == []
 
 
+def test_a_board_that_stops_stores_which_events_were_acknowledged():
+    desk = Desk()
+    desk.journal.add("booted", {}, None, 0)
+    desk.settle()
+    desk.events()
+    assert len(desk.again().events()) == 1
+    desk.journal.flush(desk.now_ms, True)
+    assert desk.again().events() == []
+    before = desk.files.operations
+    desk.journal.flush(desk.now_ms, True)
+    assert desk.files.operations == before
+
+
 def test_a_link_that_takes_all_leaves_no_segment():
     desk = Desk()
     for i in range(50):

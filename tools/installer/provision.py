@@ -40,7 +40,7 @@ _NO_ROOM, _READ_ONLY, _FAILS = 28, 30, 5  # errno
 # Where somebody has been let in and is charging, or may begin to at any moment.
 _SESSION = ("preauthorised", "checking", "authorised", "charging")
 _SUFFIXES = (".py", ".mpy")
-_FOLDER = "firmware"  # in the flash; it would be imported in place of what lies in the ROM
+_FOLDER = "firmware"  # in the flash; it would run wherever no slot can
 
 
 @dataclass
@@ -281,8 +281,8 @@ def _owned(order: Order, result: Result, link: Link) -> dict[str, Any] | None:
             f"'{order.charger}'?"
         ):
             raise Refusal(
-                f"the board at {order.port} is {other}{events}; put that of '{order.charger}' on "
-                "the cable, or say --yes to erase this one"
+                f"the board at {order.port} is {other}{events}; it was restarted and goes on as "
+                f"that. Put that of '{order.charger}' on the cable, or say --yes to erase this one"
             ) from None
     with order.bar() as tell:
         wiping.wipe(link, order.starters["boot.py"], tell)
@@ -338,7 +338,7 @@ def _write(
         if folder:
             tell(f"removing {_FOLDER}/", 0, 1)
             link.remove(f"/{_FOLDER}")
-            result.done.append(f"{_FOLDER}/ in the flash removed: it went before the ROM's")
+            result.done.append(f"{_FOLDER}/ in the flash removed: the one in the ROM is what runs")
         if plan.slot:
             link.write("/firmware.json", slots.text(plan.after))
         if not same:

@@ -33,6 +33,8 @@ OnCable = Annotated[
     ),
 ]
 
+_BOARD = "the board"
+
 
 def register(app: typer.Typer) -> None:
     charger = group("Chargers, and what their boards are told: add, config, list, rekey, remove.")
@@ -424,7 +426,7 @@ def _wipe_board(
             told = wiping.undelivered(link)
             if told is not None:
                 waits = Undelivered(*told)
-                _require_all_delivered(owner.charger, waits, yes, "the board")
+                _require_all_delivered(owner.charger, waits, yes, _BOARD)
             elif own:
                 _require_all_delivered(owner.charger, said, yes, "its last state")
         else:
@@ -445,7 +447,10 @@ def _require_all_delivered(name: str, waits: Any, yes: bool, says: str) -> None:
         return
     what = [count(waits.events, "event")] if waits.events else []
     what += ["a session that still runs"] if waits.session else []
-    raise Refusal(
-        f"'{name}' has not delivered everything, {says} says: {' and '.join(what)}. Let it connect "
-        "while 'tapgate serve' runs, or say --yes and lose that"
-    )
+    still = f"'{name}' has not delivered everything, {says} says: {' and '.join(what)}"
+    if says == _BOARD:
+        raise Refusal(
+            f"{still}. It has been restarted, and goes on: let it connect (tapgate status {name} "
+            "says when it is online) and run this again, or say --yes and lose that"
+        )
+    raise Refusal(f"{still}. Let it connect while 'tapgate serve' runs, or say --yes and lose that")
