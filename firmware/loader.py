@@ -4,7 +4,8 @@ not work gives way to what ran before.
 firmware.json names the slot that runs: {"run", "sha256", "bytes", "version", "proven", "starts",
 "before", "gave_up"}. What has not proven itself is on trial as long as `before` names a version to
 go back to: it gives way when it is damaged, after three crashes, and when it has not set `proven`
-within three minutes. A firmware/ in the flash goes before both slots and is on no trial.
+within three minutes. A firmware/ in the flash runs where no slot does, and is on no trial: it takes
+memory that only a board with PSRAM has, so that its files must not stop a board that has a slot.
 
 Where there is no trial, main.py gives the memory back that this file takes.
 """
@@ -31,15 +32,18 @@ class Incomplete(Exception):
 
 
 def load() -> dict | None:
-    """Choose, and mount it for `import firmware`. Returns what firmware.json says of it, None for a
-    developer's in the flash. Raises Incomplete."""
-    for name in ("firmware/start.py", "firmware/start.mpy"):
-        try:
-            os.stat(name)
-            return None
-        except OSError:
-            pass
-    state, image = _choose(_mapped(), _read())
+    """Choose, and mount it for `import firmware`. Returns what firmware.json says of it, None for
+    one in the flash. Raises Incomplete."""
+    try:
+        state, image = _choose(_mapped(), _read())
+    except Incomplete:
+        for name in ("firmware/start.py", "firmware/start.mpy"):
+            try:
+                os.stat(name)
+                return None
+            except OSError:
+                pass
+        raise
     _mount(image)
     return state
 

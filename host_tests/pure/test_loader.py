@@ -51,15 +51,16 @@ def test_a_first_installation_is_on_no_trial_however_often_it_crashes():
     assert board.mounted == A and board.files.operations == 0
 
 
-def test_a_developers_firmware_in_the_flash_goes_before_what_is_on_trial():
+def test_a_firmware_in_the_flash_runs_only_where_no_slot_does():
     for name in ("firmware/start.py", "firmware/start.mpy"):
+        for nothing_in_rom in ({"choice": None}, {"choice": b"{"}, {"a": b"", "b": b""}):
+            board = Board(**{"choice": on_trial(), **nothing_in_rom})
+            board.files.flash.contents[name] = [b""]
+            assert board.runs() is None
+            assert board.mounted == "slot a" and board.files.operations == 0
         board = Board(on_trial())
         board.files.flash.contents[name] = [b""]
-        assert board.runs() is None
-        assert board.mounted == "slot a" and board.files.operations == 0
-    board = Board(on_trial())
-    board.files.flash.contents["firmware/app.py"] = [b""]
-    assert board.runs()["version"] == "0.2.0"
+        assert board.runs()["version"] == "0.2.0" and board.mounted == B
 
 
 # The trial.

@@ -132,7 +132,7 @@ def test_a_firmware_that_somebody_put_into_the_flash_stays_whole(project, flash,
     flash.install(theirs)
     install(b"{}", flash, rom)
     assert flash.files("firmware") == theirs
-    said = "virtual board: firmware/ in the flash goes before the one in /rom\n"
+    said = "virtual board: firmware/ in the flash is not used, the one in /rom is\n"
     assert capfd.readouterr().out == said
 
 

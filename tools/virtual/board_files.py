@@ -28,7 +28,7 @@ def install(config: bytes, flash: Flash, rom: Rom | None) -> None:
         if all(_compiled_here(name, content) for name, content in found.items()):
             flash.remove(_FOLDER)
         else:
-            say(f"virtual board: {_FOLDER}/ in the flash goes before the one in /rom")
+            say(f"virtual board: {_FOLDER}/ in the flash is not used, the one in /rom is")
     else:
         files |= {name: text.encode() for name, text in mpy.sources().items()}
     flash.install(files)
