@@ -152,11 +152,16 @@ class Draft:
         if not self.rows.gaps(*packs.shards_of(pack, self.bits)):
             return
         where = packs.listed[pack]
+        filled = False  # as Packs.finish does it
         while True:
             found = self._found(pack, where, view)
+            if found is None and not filled:
+                filled, where = True, packs.behind_block(where)
+                continue
             if found is None:
                 yield True
                 return
+            filled = False
             i = shard.shard_of(found[shard.HEADER_BYTES : shard.HEADER_BYTES + 2], self.bits)
             if packs.pack_of(i, self.bits) == pack and self.lacks(i):
                 digest = index.digest_of(found)

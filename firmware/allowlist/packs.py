@@ -19,6 +19,8 @@ SPARE = const(16)  # stands for the other file of the pack that is being copied
 UNIT = const(8)  # bytes; all shards are multiples of it: 8 + 16 n
 
 _TOGETHER = const(4)  # shards that reach the flash together: fewer blocks to write, and to erase
+_BLOCK_BYTES = const(4096)
+_PIECE_BYTES = const(512)
 _LAST = const(0xFFFE)  # the highest place a row can hold, in units: packs of up to 512 KB
 _FULL = const(28)  # ENOSPC
 _NONE = const(2)  # ENOENT
@@ -41,6 +43,7 @@ class Packs:
         self._loose = None  # the pack whose last shards a power cut would take
         self._flushed = 0  # its end without them
         self._held = 0  # how many they are
+        self._size = 0  # bytes of the last of them
         self.begin(0, [0] * PACKS)
 
     def begin(self, generations: int, ends: list) -> None:
@@ -79,6 +82,8 @@ class Packs:
         `flush`. After an error the pack is what it was then.
         """
         if self._loose != pack:
+            self.finish()
+        elif self._held == _TOGETHER:
             self.flush()
         where = self.ends[pack]
         end = where + len(data) // UNIT
@@ -95,8 +100,7 @@ class Packs:
             raise
         self.ends[pack] = end
         self._held += 1
-        if self._held == _TOGETHER:
-            self.flush()
+        self._size = len(data)
         return where
 
     def flush(self) -> None:
@@ -109,6 +113,33 @@ class Packs:
                 self._give_up(pack)
                 raise
             self._loose = None
+
+    def finish(self) -> None:
+        """Flush, as the last shard for now has come. Where no other of its size fits into the last
+        block, that is filled up, which costs nothing as long as it is not written yet: the next
+        shard takes one block then, and not two because what lies before it is written anew."""
+        pack = self._loose
+        if pack is not None:
+            begin = self.ends[pack]
+            end = self.behind_block(begin)
+            rest = _block_end(begin * UNIT) - begin * UNIT
+            if rest < self._size and end <= _LAST:
+                try:
+                    file = self._open[pack]
+                    file.seek(begin * UNIT)  # elsewhere, littlefs would write the block before
+                    nothing = memoryview(bytes(_PIECE_BYTES))
+                    while rest > 0:
+                        file.write(nothing[:rest])
+                        rest -= _PIECE_BYTES
+                except OSError:
+                    self._give_up(pack)
+                    raise
+                self.ends[pack] = end
+        self.flush()
+
+    def behind_block(self, place: int) -> int:
+        """The first place behind the block that a pack with this end ends in."""
+        return -(-_block_end(place * UNIT) // UNIT)
 
     def copy_to_spare(self, pack: int) -> None:
         """Begin the other file of `pack`, empty, as SPARE."""
@@ -200,3 +231,18 @@ class Packs:
             file.close()
         except OSError:
             pass  # what could not be written is not there: `append` has said so
+
+
+def _block_end(size):
+    """Where the last block of a file of `size` bytes ends: block i > 0 has ctz(i) + 1 pointers of 4
+    bytes before its content (littlefs, SPEC.md, CTZ skip-lists)."""
+    block = 0
+    end = _BLOCK_BYTES
+    while end < size:
+        block += 1
+        end += _BLOCK_BYTES - 4
+        bits = block
+        while not bits & 1:
+            bits >>= 1
+            end -= 4
+    return end

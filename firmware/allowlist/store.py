@@ -27,7 +27,7 @@ RESERVE_BYTES = const(65_536)  # left for the journal, for settings and for litt
 
 _RECORD_BYTES = const(16_384)  # the most that record and index of an update take, in whole blocks
 _BLOCK_BYTES = const(4096)
-_WASTE_BYTES = const(16_384)  # out of date in one pack, before it is worth copying
+_WASTE_BYTES = const(20_480)  # out of date in one pack, before it is worth copying
 _NONE = const(-1)
 _ABSENT = const(2)  # ENOENT
 
@@ -196,7 +196,7 @@ class Store:
         Raises ListError where the cards do not add up, or OSError.
         """
         draft.check()
-        self._packs.flush()
+        self._packs.finish()
         ends = draft.ends()
         self._record.write(draft.raw, draft.generations, draft.generation, ends, draft.rows)
         if draft.copies:

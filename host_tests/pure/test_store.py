@@ -397,7 +397,7 @@ def test_a_pack_of_which_much_is_out_of_date_is_copied_to_its_other_file():
         assert store.to_renew() == -1
         built = List(built.cards | people([0], group=version), 0)
         put_in_force(store, built, version)
-    assert store.to_renew() == 0  # five times 3.5 KB
+    assert store.to_renew() == 0  # five times 3.5 KB, in a block each
     before = flash.used()
     assert renew(store, 0).missing == 0
     assert store.to_renew() == -1
