@@ -306,9 +306,11 @@ class ChargePoint:
     def _selftest(self, on):
         if on:
             if self.tested is not None:
+                self.outcome = "no memory for it"  # unless it comes to its end
                 from firmware.selftest import SelfTest
 
                 self.tester = SelfTest(self.tested)
+                self.outcome = None
         elif self.tester is not None:
             tester, self.tester = self.tester, None
             tester.over()

@@ -415,7 +415,7 @@ def test_one_that_finds_no_memory_keeps_nobody_waiting():
         raise MemoryError
 
     selftest.asyncio.create_task = full
-    charger.point.happened(("selftest", True))
+    assert charger.point.happened(("selftest", True)) == "no memory for it"
     charger.pass_s(1)
     assert charger.state == "available"
     assert [type(error) for error in charger.errors] == [MemoryError]
