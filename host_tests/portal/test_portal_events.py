@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from firmware.link import messages
 from host_tests.portal.conftest import Tapgate
 from host_tests.portal.served import event
 from host_tests.portal.stays import OSLO, at
@@ -16,6 +17,7 @@ from tools.portal import database, event_words, intake
 
 NOON = at(2026, 5, 4, 12)
 HOUR = 3_600
+OTHER_KEY = "signature: not made with this charger's key for this topic"
 
 Hear = Callable[..., None]
 
@@ -112,10 +114,51 @@ def test_an_end_says_how_much_when_and_why(fields, words):
         ),
         ({"event": "card_refused", "token": "removed-0a1b", "hint": None}, "removed-0a1b"),
         ({"event": "card_refused", "token": 7, "verdict": None}, ""),
+        (
+            {"event": "fault", "fault": "settings_damaged", "detail": OTHER_KEY},
+            "the settings on its flash are signed with another key: as it should be after a rekey, "
+            f"until it is linked, fault settings_damaged, detail {OTHER_KEY}",
+        ),
     ],
 )
 def test_other_events_say_what_they_hold(row, words):
     assert event_words.what(row, OSLO) == words
+
+
+@pytest.mark.parametrize(
+    ("event", "body", "line"),
+    [
+        ("list_applied", {"cards": 7}, "left: holds its list, 7 cards"),
+        (
+            "message_rejected",
+            {"topic": "settings", "why": "signature", "detail": "x"},
+            "left: refused a message on settings: signature, x",
+        ),
+        ("fault", {"fault": "reader", "detail": "deaf"}, "left: fault: reader, deaf"),
+        ("fault_cleared", {"fault": "journal"}, "left: fault cleared: journal"),
+        (
+            "fault",
+            {"fault": "allowlist_damaged", "detail": OTHER_KEY},
+            "left: fault: allowlist_damaged, the list on its flash is signed with another key: as "
+            "it should be after a rekey, until it is linked",
+        ),
+        (
+            "fault",
+            {"fault": "settings_damaged", "detail": "json: x"},
+            "left: fault: settings_damaged, json: x",
+        ),
+        ("fault", {"fault": "journal", "detail": OTHER_KEY}, f"left: fault: journal, {OTHER_KEY}"),
+        ("booted", {"cause": "power"}, None),
+    ],
+)
+def test_who_watches_serve_is_told_at_once_what_is_worth_a_line(event, body, line):
+    assert event_words.at_once("left", event, body) == line
+
+
+def test_a_flash_signed_with_another_key_says_so_in_the_chargers_own_words():
+    with pytest.raises(messages.MessageError) as refused:
+        messages.verify(b"k" * 32, "topic", b"0" * 64 + b" {}")
+    assert str(refused.value) == OTHER_KEY
 
 
 def test_a_card_is_shown_as_whose_it_was(

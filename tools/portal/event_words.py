@@ -25,6 +25,12 @@ _SPOKEN = {
     "selftest_done": ("passed", "failed", "parts", "why"),
     "update_failed": ("firmware", "why"),
 }  # fmt: skip
+# What a charger has on its flash of the portal's, by the fault's name.
+_SIGNED = {
+    "settings_damaged": "settings on its flash are",
+    "allowlist_damaged": "list on its flash is",
+}
+_OTHER_KEY = "not made with this charger's key"  # firmware/link/messages.py
 _BEGUN = {"operator": "let in by the operator", "remote": "from the app", "open": "open to anyone"}
 
 
@@ -40,6 +46,31 @@ def what(row: Body, zone: tzinfo) -> str:
     spoken = _SPOKEN.get(row["event"], ())
     parts = [*_said(row, zone), *_rest(row, zone, (*_ELSEWHERE, *_OF_A_HOLDER, *spoken))]
     return ", ".join(parts)
+
+
+def at_once(charger: str, event: str, body: Body) -> str | None:
+    """The line for whoever watches `serve`, of an event that is worth one."""
+    said = {key: shown(value, 60) for key, value in body.items()}
+    detail = f", {said['detail']}" if body.get("detail") else ""
+    if event == "list_applied":
+        return f"{charger}: holds its list, {said.get('cards', '?')} cards"
+    if event == "message_rejected":
+        why = f"{said.get('why')}, {said.get('detail')}"
+        return f"{charger}: refused a message on {said.get('topic')}: {why}"
+    if event == "fault":
+        remark = _after_rekey({"event": event, **body})
+        return f"{charger}: fault: {said.get('fault')}{f', {remark}' if remark else detail}"
+    if event == "fault_cleared":
+        return f"{charger}: fault cleared: {said.get('fault')}{detail}"
+    return None
+
+
+def _after_rekey(row: Body) -> str | None:
+    """What a charger finds on its flash right after it was given another key."""
+    what = _SIGNED.get(str(row.get("fault"))) if row["event"] == "fault" else None
+    if what is None or _OTHER_KEY not in str(row.get("detail")):
+        return None
+    return f"the {what} signed with another key: as it should be after a rekey, until it is linked"
 
 
 def _said(row: Body, zone: tzinfo) -> Iterator[str]:
@@ -59,6 +90,9 @@ def _said(row: Body, zone: tzinfo) -> Iterator[str]:
             yield in_words.reason(reason)
     if name == "selftest_done":
         yield in_words.selftest(row)
+    remark = _after_rekey(row)
+    if remark:
+        yield remark
     if name == "update_failed":
         yield f"{shown(row.get('firmware'), 32)} gave way to the version before"
         yield shown(row.get("why"))

@@ -33,6 +33,7 @@ from tools.portal import (
     chargers,
     commanding,
     database,
+    event_words,
     installation,
     intake,
     publishing,
@@ -44,7 +45,7 @@ from tools.portal.bridge import Bridge
 from tools.portal.duty import Answer, Duty, Order, Outgoing, Remark
 from tools.portal.output import count
 from tools.portal.refusal import Refusal
-from tools.portal.schema import Charger, Event, RemovedCharger
+from tools.portal.schema import Event, RemovedCharger
 
 POLL_S = 0.25
 TICK_S = 1.0
@@ -375,7 +376,9 @@ class _Serving:
                     ):
                         with self._guarded(session, failed):
                             answers += list(duty.message(session, topic, payload, now))
-            lines += [line for charger, event in new for line in _worth_saying(charger, event)]
+            for charger, event in new:
+                line = event_words.at_once(charger.name, event.event, event.body)
+                lines += [line] if line else []
         self._away = away
         self._done.update(states=len(states), events=len(new))
         return _Taken(answers, failed, lines, refused)
@@ -539,23 +542,6 @@ def _in_words(error: Exception) -> str:
     return (
         str(error) if isinstance(error, Refusal) else f"unexpected {type(error).__name__}: {error}"
     )
-
-
-def _worth_saying(charger: Charger, event: Event) -> list[str]:
-    body = {key: intake.shown(value, 60) for key, value in event.body.items()}
-    match event.event:
-        case "list_applied":
-            return [f"{charger.name}: holds its list, {body.get('cards', '?')} cards"]
-        case "message_rejected":
-            return [
-                f"{charger.name}: refused a message on {body.get('topic')}: "
-                f"{body.get('why')}, {body.get('detail')}"
-            ]
-        case "fault" | "fault_cleared":
-            detail = f", {body['detail']}" if body.get("detail") else ""
-            words = "fault" if event.event == "fault" else "fault cleared"
-            return [f"{charger.name}: {words}: {body.get('fault')}{detail}"]
-    return []
 
 
 def _reports_on(name: str) -> str:

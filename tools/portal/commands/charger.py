@@ -34,6 +34,10 @@ OnCable = Annotated[
 ]
 
 _BOARD = "the board"
+_UNCHANGED = (
+    "nothing else is another one: a board that was stolen has card_key and the passwords still "
+    '(docs/threats.md, "At the cable")'
+)
 
 
 def register(app: typer.Typer) -> None:
@@ -161,6 +165,7 @@ def rekey(
         f"charger '{name}' has a new key, and the old one opens nothing any more",
         f"its board follows nothing until it has it: tapgate charger rekey {name} --port PORT, or "
         f"tapgate charger config {name} --out config.json and put that onto the board",
+        _UNCHANGED,
         "next: tapgate publish",
     )
 
@@ -209,6 +214,7 @@ def _rekey_board(call: Call, name: str, port: str, again: bool) -> None:
     call.out.done(
         {"charger": name, "board": port, "published": published},
         f"charger '{name}' and its board have a new key, and the old one opens nothing any more",
+        _UNCHANGED,
     )
 
 
