@@ -231,6 +231,8 @@ def test_at_the_prompt_its_files_say_what_is_missing(board):
         board(prompt("['boot.py', 'config.json', 'firmware.json', 'main.py']")),
         NotRunning,
         "Ctrl-C has stopped the firmware",
+        "reset' starts it again, and 'tapgate provision --port",
+        "says why if it does not run then",
     )
 
 

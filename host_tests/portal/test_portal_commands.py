@@ -223,6 +223,12 @@ def test_an_unexpected_error_is_one_line_unless_asked_for(site: Tapgate, monkeyp
 # --- chargers, people ---
 
 
+def test_a_new_charger_comes_with_what_to_do_next(site: Tapgate):
+    out = site("charger", "add", "gate").out
+    assert "next: tapgate provision --port PORT --charger gate" in out
+    assert "tapgate charger config gate --out config.json" in out
+
+
 def test_a_charger_is_added_once(site: Tapgate):
     assert site("charger", "add", "gate", "--json").json == {
         "charger": "gate",

@@ -165,6 +165,7 @@ def test_a_self_test_from_afar_waits_for_its_result(live, charger):
     rows = {row["part"]: row for row in answer["parts"]}
     assert rows["wifi"]["found"] == "-61 dBm" and rows["meter"]["ok"] is None
     out = live("selftest", "garage").out
+    assert out.startswith("hold any card to the reader;")
     assert "the self-test has passed; not tested: light, contactor" in out
 
 
@@ -190,7 +191,7 @@ def test_a_self_test_that_tells_no_result_is_said_to_be_open(live, charger, monk
 @pytest.mark.parametrize(
     ("why", "words"),
     [
-        ("selftest: not while charging", "tapgate stop garage"),
+        ("selftest: not while charging", "unplug the vehicle first"),
         ("selftest: not while awaiting", "unplug it first"),
         ("selftest: not while faulted", "unplug it first"),
         ("selftest: not while service", "its self-test runs"),
@@ -198,7 +199,9 @@ def test_a_self_test_that_tells_no_result_is_said_to_be_open(live, charger, monk
 )
 def test_a_self_test_that_is_declined_says_what_helps(live, charger, why, words):
     charger.answers["selftest"] = [done(why)]
-    refused(live("selftest", "garage"), words)
+    answer = live("selftest", "garage")
+    refused(answer, words)
+    assert answer.out == ""  # nobody is to hold a card there
 
 
 def test_a_self_test_needs_a_name_or_a_port(live):

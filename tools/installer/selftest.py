@@ -1,7 +1,6 @@
 """The self-test of a charger on a cable: asked for at its console, while the firmware runs on."""
 
 import json
-import re
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -11,6 +10,7 @@ from mpremote.transport import TransportError
 from tools.installer import remedies
 from tools.installer.cable import Cable
 from tools.installer.remedies import Row
+from tools.portal import busy
 from tools.portal.intake import shown
 from tools.portal.refusal import Refusal
 
@@ -26,18 +26,6 @@ _LINE_BYTES = 2_000
 
 _CTRL_B = b"\x02"
 _FILES = b"import os; print('files:', os.listdir('/'))\r\n"
-_BUSY = re.compile(r"not while (\w+)")
-_STATES = {
-    "service": "its self-test runs already; wait for the end of that",
-    "awaiting": "a vehicle is connected; unplug it first",
-    "authorised": "a session runs; unplug the vehicle first",
-    "charging": "a session runs; unplug the vehicle first",
-    "finished": "a vehicle is connected; unplug it first",
-    "checking": "a card is being judged; try again in a moment",
-    "enrolling": "a card is being registered; try again in a moment",
-    "faulted": "it has a fault, and a vehicle is connected; unplug it first",
-    "unavailable": "a vehicle is connected; unplug it first",
-}
 
 
 class NotRunning(Refusal):
@@ -224,8 +212,8 @@ def _at_prompt(console: _Console) -> str:
     if files and ("'config.json'" not in files or "'firmware.json'" not in files):
         return f"{where}: Tapgate is incomplete on it; run {again}"
     return (
-        f"{where}: Ctrl-C has stopped the firmware, or it could not start; "
-        f"'mpremote connect {console.port} reset' starts it again and says"
+        f"{where}: Ctrl-C has stopped the firmware, or it could not start; 'mpremote connect "
+        f"{console.port} reset' starts it again, and {again} says why if it does not run then"
     )
 
 
@@ -254,6 +242,4 @@ def _row(answer: dict[str, Any]) -> Row:
 
 def _declined(answer: dict[str, Any]) -> str:
     why = str(answer.get("why"))
-    state = _BUSY.search(why)
-    words = _STATES.get(state[1]) if state else None
-    return f"the charger does not test itself now: {words or shown(why)}"
+    return f"the charger does not test itself now: {busy.with_selftest(why) or shown(why)}"

@@ -5,7 +5,6 @@ An order that is not answered in time may have been carried out or not, and the 
 
 import asyncio
 import json
-import re
 import time
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -16,7 +15,7 @@ import aiomqtt
 from sqlalchemy import and_, delete, or_, update
 from sqlalchemy.orm import Session
 
-from tools.portal import broker, chargers, database, installation, intake, signing, topics
+from tools.portal import broker, busy, chargers, database, installation, intake, signing, topics
 from tools.portal.refusal import Refusal
 from tools.portal.schema import Charger, Command, Installation, Publication
 
@@ -28,38 +27,19 @@ _KEPT_S = 3_600  # longer than any order takes
 _STARTS_KEPT_S = 30 * 86_400
 _OUTCOME_CHARACTERS = 100
 
-_NOT_WHILE = re.compile(r"not while (\w+)")
-_RUNS = "a session runs there; wait for its end, or run 'tapgate stop {0}'"
-_BUSY = {
-    "authorised": _RUNS,
-    "charging": _RUNS,
-    "checking": "a card is being judged there; try again in a moment",
-    "enrolling": "a card is being registered there; try again in a moment",
-    "faulted": "it has a fault; see 'tapgate status {0}'",
-    "finished": "a vehicle whose session is over is still connected; unplug it first",
-    "preauthorised": "somebody has just been approved there; try again in a minute",
-    "service": "its self-test runs; try again when that is over",
-    "unavailable": "it is switched off; run 'tapgate available {0} on'",
-}
-
 Body = dict[str, Any]
 
 
 class Declined(Refusal):
-    """The charger has said no; `why` in its own words, `state` the one that it is busy in."""
+    """The charger has said no: `why` in its own words. `state`: the one that it is busy in, and
+    `busy`: that in our words, where that is why."""
 
     def __init__(self, charger: str, why: str):
         super().__init__(f"{charger} has declined: {why}")
         self.charger = charger
         self.why = why
-        found = _NOT_WHILE.search(why)
-        self.state = found[1] if found else None
-
-    @property
-    def busy(self) -> str | None:
-        """The state in words, with what helps."""
-        words = _BUSY.get(self.state or "")
-        return words and words.format(self.charger)
+        self.state = busy.state(why)
+        self.busy = busy.with_order(why, charger)
 
 
 class Line:

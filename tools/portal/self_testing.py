@@ -2,9 +2,10 @@
 
 import asyncio
 import time
+from collections.abc import Callable
 from pathlib import Path
 
-from tools.portal import commanding
+from tools.portal import busy, commanding
 from tools.portal.commanding import Body, Declined, Line
 from tools.portal.refusal import Refusal
 
@@ -12,15 +13,18 @@ TEST_S = 100  # the charger itself ends it after 90
 _DONE = "selftest_done"
 
 
-def carried_out(site_home: Path, charger: str) -> Body:
-    """The event that tells of it. Refusal where there is none, or will be none."""
+def carried_out(site_home: Path, charger: str, begun: Callable[[], None]) -> Body:
+    """The event that tells of it. `begun()` is called once the charger tests itself. Refusal where
+    it does not, or tells nothing of it."""
 
     async def at_once() -> Body:
         async with commanding.reached(site_home, charger) as line:
             try:
                 answer, before = await line.carried_out("selftest", {})
             except Declined as declined:
-                raise Refusal(_declined(declined)) from None
+                words = busy.with_selftest(declined.why)
+                raise Refusal(f"{declined.charger}: {words}" if words else str(declined)) from None
+            begun()
             return await _done(line, answer["v"], before)
 
     return asyncio.run(at_once())
@@ -39,11 +43,3 @@ async def _done(line: Line, v: int, heard: list[Body]) -> Body:
                 f"it comes when the link is back: 'tapgate events --charger {line.charger}'"
             )
         heard = [event]
-
-
-def _declined(declined: Declined) -> str:
-    if declined.state in ("awaiting", "faulted", "finished", "unavailable"):
-        return f"{declined.charger} is {declined.state} with a vehicle connected; unplug it first"
-    if declined.busy:
-        return f"{declined.charger}: {declined.busy}"
-    return str(declined)

@@ -62,7 +62,8 @@ def add(call: Call, name: Name) -> None:
     call.out.done(
         answer,
         f"charger '{answer['charger']}' is added, {access}",
-        f"next: tapgate charger config {answer['charger']} --out config.json, and tapgate publish",
+        f"next: tapgate provision --port PORT --charger {answer['charger']} --wifi-ssid SSID",
+        f"without a board on a cable: tapgate charger config {answer['charger']} --out config.json",
     )
 
 

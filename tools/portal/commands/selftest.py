@@ -84,7 +84,9 @@ def _from_afar(call: Call, charger: str) -> tuple[list[dict[str, Any]], str]:
     from tools.portal import self_testing
     from tools.portal.intake import shown
 
-    call.out.say("hold any card to the reader; the result comes in half a minute at most")
-    event = self_testing.carried_out(call.home, charger)
+    def begun() -> None:
+        call.out.say("hold any card to the reader; the result comes in half a minute at most")
+
+    event = self_testing.carried_out(call.home, charger, begun)
     why = event.get("why")
     return remedies.rows_of(event), f"the self-test has ended early: {shown(why)}" if why else ""
