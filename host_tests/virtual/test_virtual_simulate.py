@@ -69,6 +69,21 @@ def test_a_first_command_that_is_refused_is_one_line(refused, tmp_path):
     assert why == "first: unknown: far"
 
 
+@pytest.mark.parametrize("flash", ["board.img", "board"])
+def test_whatever_of_a_board_lies_on_the_disk_is_for_its_user_alone(start, tmp_path, flash):
+    """It holds keys."""
+    folder = tmp_path / "boards"
+    folder.mkdir(mode=0o755)
+    program = "import esp32\nopen('key', 'w').close()\nesp32.NVS('a').commit()\nprint('written')\n"
+    start(program, flash=folder / flash).wait_for_output("written", 10)
+    made = list(folder.rglob("*"))
+    assert {path.suffix for path in made if path.parent == folder} == {
+        *(".rom", ".nvs", (folder / flash).suffix)
+    }
+    for path in made:
+        assert not path.stat().st_mode & 0o077, path
+
+
 def test_a_missing_micropython_is_one_line(refused, tmp_path, monkeypatch):
     monkeypatch.setenv("MICROPYTHON", "no-such-interpreter")
     assert refused(flash=tmp_path / "f") == "MICROPYTHON=no-such-interpreter: no such program"

@@ -62,6 +62,7 @@ def run(
     commands of the control port, carried out before the supply is switched on. board: KEY=VALUE
     each, as tools.virtual.kind has them.
     """
+    before = os.umask(0o077)  # a board's flash holds its keys, and it is a file here
     try:
         return asyncio.run(
             _simulate(config, flash, control, serial, main, path, heap, stdin, first, board)
@@ -71,6 +72,8 @@ def run(
         return 1
     except KeyboardInterrupt:
         return 0
+    finally:
+        os.umask(before)
 
 
 async def _simulate(
