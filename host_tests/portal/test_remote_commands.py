@@ -167,6 +167,8 @@ def test_a_self_test_from_afar_waits_for_its_result(live, charger):
     out = live("selftest", "garage").out
     assert out.startswith("hold any card to the reader;")
     assert "the self-test has passed; not tested: light, contactor" in out
+    table = out.partition("\n")[2].partition("✓ the self-test")[0].splitlines()
+    assert table and all(len(line) <= 100 and line == line.rstrip() for line in table)
 
 
 def test_a_self_test_that_fails_or_ends_early_is_exit_status_one(live, charger):

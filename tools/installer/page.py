@@ -3,6 +3,7 @@
 from typing import Any
 
 from tools.installer.provision import Result
+from tools.portal.output import show as show_table
 
 _MARKS = {True: ("✓", "green"), False: ("✗", "bold red"), None: ("–", "yellow")}
 _KB = 1024
@@ -54,7 +55,7 @@ def show(screen: Any, result: Result) -> None:
         if each["advice"] and each["ok"] is not True:
             about.append(Text(f"→ {each['advice']}", colour))
         table.add_row(Text("  " + mark, colour), Text(each["part"]), Group(*about))
-    screen.print(table)
+    show_table(screen, table)
     if not result.passed and result.console:
         screen.print()
         screen.print(Text("  what the board has said:", "dim"))

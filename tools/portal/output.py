@@ -41,8 +41,15 @@ class Output:
         stream.write(f"{line}\n")
         stream.flush()
 
-    def table(self, columns: Iterable[str], rows: Iterable[Iterable[Any]], nothing: str) -> None:
-        """Rows for people. A cell is text or a rich Text; None shows as a dash."""
+    def table(
+        self,
+        columns: Iterable[str],
+        rows: Iterable[Iterable[Any]],
+        nothing: str,
+        width: int | None = None,
+    ) -> None:
+        """Rows for people. A cell is text or a rich Text; None shows as a dash. `width`: where there
+        is no terminal, for a table of sentences."""
         from rich import box
         from rich.table import Table
         from rich.text import Text
@@ -60,7 +67,7 @@ class Output:
                     for cell in row
                 )
             )
-        screen.print(table if table.row_count else Text(nothing))
+        show(screen, table if table.row_count else Text(nothing), width)
 
     @contextmanager
     def progress(self) -> Iterator[Callable[[str, int, int], None]]:
@@ -97,6 +104,17 @@ def in_short(moment: str) -> str:
 def count(number: int, what: str) -> str:
     """ "1 card", "2 cards"."""
     return f"{number} {what}{'' if number == 1 else 's'}"
+
+
+def show(screen: "Console", table: Any, width: int | None = None) -> None:
+    """A table without the blanks that fill its lines up, which are of no use in a file. `width`:
+    where there is no terminal."""
+    if screen.is_terminal:
+        screen.print(table)
+        return
+    with screen.capture() as capture:
+        screen.print(table, width=width)
+    screen.file.write("".join(f"{line.rstrip()}\n" for line in capture.get().splitlines()))
 
 
 def console() -> "Console":

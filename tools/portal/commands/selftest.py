@@ -7,6 +7,8 @@ import typer
 from tools.portal.commands.calling import Call, command
 from tools.portal.refusal import Refusal, WrongUsage
 
+_WIDTH = 100  # without a terminal
+
 
 def register(app: typer.Typer) -> None:
     command(app, "selftest")(selftest)
@@ -66,7 +68,10 @@ def show(call: Call, rows: list[dict[str, Any]]) -> None:
         return Text(mark, style), part, found, Text(each["right"], "dim")
 
     call.out.table(
-        ("", "part", "measured → what to do", "right is"), map(cells, rows), "nothing was tested"
+        ("", "part", "measured → what to do", "right is"),
+        map(cells, rows),
+        "nothing was tested",
+        _WIDTH,
     )
 
 
