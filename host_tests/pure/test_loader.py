@@ -54,7 +54,9 @@ def test_a_first_installation_is_on_no_trial_however_often_it_crashes():
 def test_a_firmware_in_the_flash_runs_only_where_no_slot_does():
     for name in ("firmware/start.py", "firmware/start.mpy"):
         for nothing_in_rom in ({"choice": None}, {"choice": b"{"}, {"a": b"", "b": b""}):
-            board = Board(**{"choice": on_trial(), **nothing_in_rom})
+            has = {"choice": on_trial()}
+            has.update(nothing_in_rom)
+            board = Board(**has)
             board.files.flash.contents[name] = [b""]
             assert board.runs() is None
             assert board.mounted == "slot a" and board.files.operations == 0
