@@ -25,6 +25,7 @@ from firmware.journal.journal import Journal
 from firmware.link.framing import OBJECT_LIMIT
 from firmware.link.messages import Versions, verify
 from firmware.link.mqtt import Mqtt
+from firmware.link.timekeeper import keep as keep_time
 from firmware.link.topics import Topics
 from firmware.link.wifi import Wifi
 from firmware.settings import Settings
@@ -112,9 +113,7 @@ class App:
         )
         self.ntp = None
         if config["ntp"]["host"]:
-            from firmware.link import timekeeper
-
-            self.ntp = timekeeper.keep(
+            self.ntp = keep_time(
                 clock,
                 self.wifi,
                 config["ntp"]["host"],

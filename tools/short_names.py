@@ -110,7 +110,9 @@ def _renamed(text, names, spoken, foreign):
     private = {name for name in names.defined - foreign if re.match(r"_[^_]", name)}
     mine = private - names.vanishing | names.parameters - names.lasting - {"self"}
     taken = names.defined | names.used
-    short = dict(zip(sorted(mine - spoken), (n for n in _short() if n not in taken), strict=False))
+    short = dict(
+        zip(sorted(mine - spoken), (n for n in names_in_order() if n not in taken), strict=False)
+    )
     lines = text.splitlines(keepends=True)
     for token in reversed(list(tokenize.generate_tokens(io.StringIO(text).readline))):
         (row, begin), (_, end) = token.start, token.end
@@ -134,7 +136,8 @@ def _in_braces(text, short):
     )
 
 
-def _short():
+def names_in_order():
+    """`_a`, `_b`, ... `_aa`, ..."""
     for length in itertools.count(1):
         for letters in itertools.product(string.ascii_lowercase, repeat=length):
             yield "_" + "".join(letters)

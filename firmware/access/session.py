@@ -531,5 +531,5 @@ def _lines(state, event):
 
 
 # Where the text for people came with it, that has done its work: 7 KB a board can do without.
-del sys.modules["firmware.access.table"]
-delattr(sys.modules["firmware.access"], "table")
+if sys.modules.pop("firmware.access.table", None):
+    delattr(sys.modules["firmware.access"], "table")

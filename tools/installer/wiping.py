@@ -84,8 +84,11 @@ import gc, json
 gc.collect()
 _said = None
 try:
-    from firmware.files import Files
-    from firmware.journal.journal import Journal
+    try:
+        from firmware.app import Files, Journal
+    except ImportError:  # sources in the flash, or an older version
+        from firmware.files import Files
+        from firmware.journal.journal import Journal
     class _ReadOnly(Files):
         def open(self, path, mode):
             if mode != "rb":

@@ -23,7 +23,7 @@ def prepare(job):
 
 class _Run:
     def __init__(self):
-        from firmware.journal.journal import Journal
+        from firmware.app import Journal
 
         self.journal = Journal("journal")
         self.load_ms = None

@@ -53,9 +53,7 @@ class _Charger:
     """Store and sync as the app has them, and a link on which everything comes at once."""
 
     def __init__(self, job, files=None):
-        from firmware.allowlist.store import Store
-        from firmware.allowlist.sync import Sync
-        from firmware.link.messages import verify
+        from firmware.app import Store, Sync, verify
 
         key, topic = bytes.fromhex(job["key"]), job["topic"]
         self.received = 0
@@ -126,7 +124,7 @@ class _Counted:
 
 
 def _counting():
-    from firmware.files import Files
+    from firmware.app import Files
 
     class Counting(Files):
         opened = reads = 0

@@ -118,7 +118,7 @@ class Queue:
     """Card after card, each taken away and the next one put there as soon as it was judged."""
 
     def __init__(self, count, wanted, most, seed, adjust):
-        from firmware.charge_point import ChargePoint
+        from firmware.app import ChargePoint
 
         self._adjust = adjust
         self._count = count
