@@ -522,8 +522,8 @@ def _lines(state, event):
     sought = ("\n" + event + " ").encode()
     for name in (state, "*"):
         place = PLACES[name]
-        end = LINES.find(b"\n\n", place)
-        place = LINES.find(sought, place, end)
+        end = place >> 15
+        place = LINES.find(sought, place & 0x7FFF, end)
         while place >= 0:
             place += len(sought)
             yield LINES[place : LINES.find(b"\n", place)].decode().split()

@@ -148,7 +148,8 @@ _ANY_CARD = ("own_card", "group_card", "owner_card", "service_card", "other_card
 
 def condensed(table: str) -> tuple:
     """What `session.step` looks lines up in: one text of "event condition next effects", a line
-    each, an empty line after each state; and where in it each state begins.
+    each, an empty line after each state; and where in it each state begins and ends, end << 15 |
+    begin, as looking for the end takes longer than all the rest.
 
     As bytes: in a str MicroPython counts characters from the start to wherever it searches.
     """
@@ -164,8 +165,9 @@ def condensed(table: str) -> tuple:
     text = ""
     places = {}
     for state in sorted(of_states):
-        places[state] = len(text)
+        place = len(text)
         text += "".join(of_states[state]) + "\n"
+        places[state] = len(text) << 15 | place
     return (text + "\n").encode(), places
 
 

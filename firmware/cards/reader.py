@@ -16,7 +16,7 @@ from firmware.cards.mfrc522 import FIELD_GUARD_MS, WAKE_MS
 
 _POLL_MS = const(25)
 # While somebody is expected to hold a card there at any moment.
-AWAITED_MS = const(15)
+AWAITED_MS = const(8)
 # A card that was read and lies there is looked at this often, until it is missed once.
 PRESENT_MS = const(100)
 
@@ -25,8 +25,9 @@ _GONE_MISSES = const(3)
 GONE_MS = const(150)
 # After several at once, the one that stays must have been alone for so long.
 ALONE_MS = const(1000)
-# So many looks at a card without reading it, and the driver is told to hold it still.
+# So many looks at a card without reading it, for so long, and the driver is told to hold it still.
 _UNREADABLE_LOOKS = const(4)
+_UNREADABLE_MS = const(75)
 
 # The chip's registers are compared so often, in the same SPI frame as a poll's answer.
 _AUDIT_MS = const(1000)
@@ -247,6 +248,7 @@ class Presentation:
         self._on_gone = on_gone
         self._seen_ms = 0
         self._other_ms = 0
+        self._garbled_ms = 0
         self._clear()
 
     def _clear(self) -> None:
@@ -302,8 +304,12 @@ class Presentation:
         self._seen(now_ms)
         self.settled = False
         self._sure = self._sure or sure
+        if not self._garbled:
+            self._garbled_ms = now_ms
         self._garbled += 1
-        if not self._told and self._garbled >= _UNREADABLE_LOOKS:
+        if self._told or self._garbled < _UNREADABLE_LOOKS:
+            return
+        if ticks_diff(now_ms, self._garbled_ms) >= _UNREADABLE_MS:
             self._tell("unreadable")
 
     def _seen(self, now_ms) -> None:

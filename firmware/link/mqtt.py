@@ -265,7 +265,7 @@ class Mqtt:
     async def _serve(self, stream: Stream) -> None:
         now = time.ticks_ms()
         self._began = self._heard = self._pinged = self._moved = self._looked = now
-        self._packet_began = self._skipped = now
+        self._packet_began = self._skipped = self._spoke = now
         self._asked_ping = self._lasted = self._parting = self._strayed = False
         self._codec.connect()
         while not (self._parting and not len(self._outbox)):
@@ -279,7 +279,7 @@ class Mqtt:
 
     def _pause_ms(self) -> int:
         """Each look costs about a millisecond, which a tap may have to wait for."""
-        last = _later(self._moved, self._heard)
+        last = _later(self._spoke, self._heard)
         silent = time.ticks_diff(time.ticks_ms(), last) >= _SILENT_AFTER_MS
         return _SILENT_MS if silent else _IDLE_MS
 
@@ -292,7 +292,7 @@ class Mqtt:
         count = stream.write(outbox.pending(_OUTBOX_BYTES))
         if not count:
             return False
-        self._moved = time.ticks_ms()
+        self._moved = self._spoke = time.ticks_ms()
         outbox.sent(count)
         return len(outbox) > 0
 

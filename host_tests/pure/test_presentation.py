@@ -81,6 +81,11 @@ def test_a_garbled_look_starts_the_silence_anew():
     assert told == [A]
 
 
+def test_looks_in_quick_succession_leave_a_card_time_to_come_nearer():
+    assert Table().looks(*(["?"] * 10), A, every_ms=8) == [A]
+    assert Table().looks(*(["?"] * 11), every_ms=8) == ["unreadable"]
+
+
 def test_an_unreadable_card_is_told_of_once():
     assert Table().looks(*(["?"] * 100)) == ["unreadable"]
 

@@ -91,17 +91,17 @@ def test_a_card_that_was_taken_away_is_known_to_be_gone_within_a_quarter_second(
     assert bench.now_ns - taken_ns < 250_000_000
 
 
-def test_a_card_that_is_awaited_is_looked_for_every_15_ms(bench: Bench, run) -> None:
+def test_a_card_that_is_awaited_is_looked_for_every_8_ms(bench: Bench, run) -> None:
     bench.reader._awaited = lambda: True
-    assert all(14 <= gap <= 16 for gap in gaps(run(50)))
+    assert all(7 <= gap <= 9 for gap in gaps(run(50)))
     bench.place("04a1b2c3")
     assert all(99 <= gap <= 102 for gap in gaps(run(20))[3:])
 
 
 def test_who_polls_more_often_anyhow_goes_on_with_that(bench: Bench, run) -> None:
     bench.reader._awaited = lambda: True
-    bench.reader._poll_ms = 10
-    assert all(9 <= gap <= 11 for gap in gaps(run(50)))
+    bench.reader._poll_ms = 5
+    assert all(4 <= gap <= 6 for gap in gaps(run(50)))
 
 
 def test_there_is_time_for_other_things_only_when_no_look_is_wanted_soon(bench: Bench, run) -> None:

@@ -226,6 +226,69 @@ def check_an_answer_is_missed_however_long_ago_a_message_was_skipped():
         assert str(error) == "timeout: no PUBACK 1 for t"
 
 
+def check_a_link_on_which_nothing_is_said_is_looked_at_less_often():
+    stream = Quiet()
+    link = mqtt.Mqtt(stream, "", 0, "c1")
+    pauses, now = [], [0]
+
+    def turns(count):
+        del pauses[:]
+        while len(pauses) < count:
+            serving.send(None)
+        return pauses
+
+    class Asyncio:
+        async def sleep_ms(ms):
+            pauses.append(ms)
+            now[0] += ms
+            await Once()
+
+    class Clock:
+        ticks_diff = time.ticks_diff
+
+        def ticks_ms():
+            return now[0]
+
+    kept = mqtt.asyncio, mqtt.time
+    mqtt.asyncio, mqtt.time = Asyncio, Clock
+    try:
+        serving = link._serve(stream)
+        assert turns(25) == [10] * 25
+        assert stream.taken and turns(3) == [30] * 3
+        link.connected = True
+        assert link.publish("t", b"something to say", qos=0) == 0
+        assert turns(26) == [10] * 25 + [30]
+        link._heard = now[0]
+        assert turns(3)[1:] == [10, 10]
+    finally:
+        mqtt.asyncio, mqtt.time = kept
+
+
+class Quiet:
+    """A network and a stream that takes everything, and out of which nothing comes."""
+
+    up = True
+    held_back = False
+    taken = 0
+
+    def turn(self):
+        pass
+
+    def read(self, view):
+        return None
+
+    def write(self, view):
+        self.taken += len(view)
+        return len(view)
+
+
+class Once:
+    def __iter__(self):
+        yield
+
+    __await__ = __iter__
+
+
 def main(like):
     if like == "1.8":
         codec_module.simple.MQTTClient = LaterClient
