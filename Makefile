@@ -13,7 +13,7 @@ PYSTONE := micropython-pystone==3.4.2.post2
 PYSTONE_SHA256 := 06e202f422f2dec2521e72913aee672db6bf030fc4f748351ac50129e9906898
 STUBS := micropython-esp32-stubs==1.29.0.post1
 
-.PHONY: help setup run test bench fleet sessions mutants fuzz papers flash lint clean
+.PHONY: help setup run test bench fleet sessions soak mutants fuzz papers flash lint clean
 .DEFAULT_GOAL := help
 
 help:
@@ -22,6 +22,7 @@ help:
 	@echo "make bench     the budgets, measured in modelled board time: three minutes; build/bench.json"
 	@echo "make fleet     20 chargers, 200 changes, faults in between: about five minutes"
 	@echo "make sessions  1,000 sessions without a link, with power cuts and kills"
+	@echo "make soak      two chargers for a simulated week: a quarter of an hour; build/soak.json"
 	@echo "make mutants   the session's rules broken in 7,600 ways, one at a time: four minutes"
 	@echo "make fuzz      110,000 inputs for what reads messages, files and cards: ten minutes"
 	@echo "make papers    what is generated in docs/, after a change to pins or light"
@@ -65,6 +66,9 @@ fleet: setup
 
 sessions: setup
 	@TAPGATE_SESSIONS=1000 $(BIN)/pytest host_tests/end_to_end/test_every_session_counted.py
+
+soak: setup
+	@$(BIN)/python -m tools.soak
 
 mutants: setup
 	@TAPGATE_MUTANTS=all $(BIN)/pytest -n 2 --dist loadfile host_tests/access

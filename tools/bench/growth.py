@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from tools.bench import lists
-from tools.bench.running import BIG_HEAP, BenchError, blank, board
+from tools.bench.running import BIG_HEAP, HEAP_BYTES, BenchError, blank, board
 from tools.portal.refusal import Refusal
 from tools.portal.token import token
 
@@ -145,7 +145,7 @@ def run(
     }
     if "build" in steps:
         job["objects"] = lists.write(folder / "objects", first.made.objects)
-    with board(folder, "lists", flash, job, **({"heap": BIG_HEAP} if big else {})) as lines:
+    with board(folder, "lists", flash, job, BIG_HEAP if big else HEAP_BYTES) as lines:
         found: dict[str, list[dict[str, Any]]] = {step: [] for step in steps}
         for line in lines:
             found[line["step"]].append(line)

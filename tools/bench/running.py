@@ -7,7 +7,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, MutableSequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -43,11 +43,17 @@ def _gc_threshold() -> int:
     return int(found[1]) if found else -1
 
 
-def _roms(folder: Path) -> str:
+def _roms(folder: Path, over: Path | None) -> str:
     """The stand-ins and the firmware, as two images in the order that board/start.py takes them."""
     firmware, stand_ins = folder / "firmware.rom", folder / "stand-ins.rom"
-    firmware.write_bytes(mpy.image())
-    texts = {path.relative_to(BOARD).as_posix(): path.read_text() for path in BOARD.rglob("*.py")}
+    image = mpy.image()
+    firmware.write_bytes(image + (_second_slot(image) if over else b""))
+    texts = {
+        path.relative_to(place).as_posix(): path.read_text()
+        for place in (BOARD, over)
+        if place
+        for path in place.rglob("*.py")
+    }
     compiled = {
         name.replace(".py", ".mpy"): mpy.compiled(mpy.module(name), text)
         for name, text in sorted(texts.items())
@@ -56,11 +62,24 @@ def _roms(folder: Path) -> str:
     return f"{stand_ins},{firmware}"
 
 
+def _second_slot(image: bytes) -> bytes:
+    """What makes a ROM of two slots of it, as loader.py divides it, the second one blank."""
+    slot = -(-len(image) // BLOCK_BYTES) * BLOCK_BYTES
+    return bytes(2 * slot - len(image))
+
+
 @contextmanager
 def board(
-    folder: Path, program: str, flash: Path, job: dict[str, Any], heap: int = HEAP_BYTES
+    folder: Path,
+    program: str,
+    flash: Path,
+    job: dict[str, Any],
+    heap: int = HEAP_BYTES,
+    over: Path | None = None,
+    said: MutableSequence[str] | None = None,
 ) -> Iterator[Iterator[dict]]:
-    """What the program prints, line by line."""
+    """What the program prints, line by line. `over`: a folder with more stand-ins, and others in
+    the place of the board's own. `said`: takes what else it prints."""
     micropython = Path(find_micropython())
     frozen = frozen_modules()
     job = {
@@ -75,7 +94,7 @@ def board(
     path = folder / f"{program}.json"
     path.write_text(json.dumps(job))
     process = subprocess.Popen(
-        _command(micropython, _roms(folder), path, heap),
+        _command(micropython, _roms(folder, over), path, heap),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -83,7 +102,7 @@ def board(
         env={**os.environ, "MICROPYPATH": ""},
     )
     assert process.stdout
-    said: list[str] = []
+    console = [] if said is None else said
 
     def lines() -> Iterator[dict]:
         assert process.stdout
@@ -91,9 +110,9 @@ def board(
             if line.startswith("{"):
                 yield json.loads(line)
             else:
-                said.append(line.rstrip())
+                console.append(line.rstrip())
         if process.wait():
-            raise BenchError(f"{program}: " + " / ".join(said[-12:]))
+            raise BenchError(f"{program}: " + " / ".join(list(console)[-12:]))
 
     try:
         yield lines()

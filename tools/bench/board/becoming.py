@@ -19,29 +19,36 @@ def run(path, firmware):
 
 
 def _become(job, firmware):
-    clockwork.open_schedstat()
     native_time, native_select = time, select
-    speed = clockwork.calibrate(_pystone(job["pystone"]))
+    if "call_ns" in job:
+        speed = clockwork.count_calls(job["start_ns"], job["call_ns"])
+    else:
+        clockwork.open_schedstat()
+        speed = clockwork.calibrate(_pystone(job["pystone"]))
     sys.path.insert(0, job["frozen"])
     import umqtt.simple  # noqa: F401
 
     sys.path[0] = "/stand-ins/modules"
     sys.modules["_native_time"] = native_time
     sys.modules["_native_select"] = native_select
-    for name in ("time", "select", "machine", "network"):
+    for name in ["time", "select", "machine", "network"] + job.get("modules", []):
         sys.modules.pop(name, None)
         sys.modules[name] = sys.modules["u" + name] = __import__(name)
     program = __import__(job["program"])
     program.prepare(job)
-    chip = flash_chip.Flash(open(job["flash"], "r+b", buffering=0), job["blocks"])
+    make = getattr(program, "Flash", flash_chip.Flash)
+    chip = make(open(job["flash"], "r+b", buffering=0), job["blocks"])
     vfs.umount("/")
     if job.get("format"):
         vfs.VfsLfs2.mkfs(chip)
     # As main.py mounts it.
     vfs.mount(vfs.VfsLfs2(chip, readsize=128, lookahead=64, mtime=False), "/")
     sys.path[:] = ["", ".frozen"]
-    vfs.mount(vfs.VfsRom(firmware), "/rom")
-    sys.path.append("/rom")
+    if hasattr(program, "rom"):
+        program.rom(firmware)
+    else:
+        vfs.mount(vfs.VfsRom(firmware), "/rom")
+        sys.path.append("/rom")
     sys.modules["gc"] = collector = _Collector()
     collector.collect()
     collector.threshold(job["gc_threshold"])

@@ -207,6 +207,14 @@ def calibrate(pystone):
     return 1_000_000 / us
 
 
+def count_calls(start_ns, call_ns):
+    """The clock starts there, and moves by the same for every call of a stand-in, however long the
+    interpreter took before it: what happens is then the same in every run. Returns 0."""
+    global now_ns, rate, overhead_ns
+    now_ns, rate, overhead_ns = start_ns, 0, -call_ns
+    return 0
+
+
 def _empty(_):
     enter()
     leave()

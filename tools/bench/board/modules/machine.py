@@ -47,10 +47,10 @@ class SPI:
 
 class WDT:
     def __init__(self, id=0, timeout=5000):
-        pass
+        _wiring.bites_after(timeout)
 
     def feed(self):
-        pass
+        _wiring.fed()
 
 
 class Timer:
@@ -68,21 +68,8 @@ class Timer:
 
 
 class RTC:
-    def __init__(self):
-        self._memory = b""
-        self._set = (2026, 1, 1, 0, 0, 0, 0, 0)
-
-    def datetime(self, moment=None):
-        if moment is not None:
-            self._set = moment
-            return None
-        return self._set
-
-    def memory(self, data=None):
-        if data is not None:
-            self._memory = bytes(data)
-            return None
-        return self._memory
+    def __new__(cls):
+        return _wiring.rtc
 
 
 def unique_id():
@@ -90,11 +77,11 @@ def unique_id():
 
 
 def reset_cause():
-    return PWRON_RESET
+    return _wiring.cause
 
 
 def reset():
-    raise _wiring.Over("the firmware has asked for a restart")
+    _wiring.restart()
 
 
 def freq(hz=None):
