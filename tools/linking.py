@@ -134,7 +134,7 @@ class _Module:
                     else:
                         taken[name] = new
             if inside:
-                edits.append((*_span(node), "pass"))
+                edits.append((*span(node), "pass"))
         modules = {k: v[0] for k, v in self.foreign.items() if v[1] is None and v[0] in order}
         in_texts: dict[tuple, tuple[ast.JoinedStr, dict[str, str]]] = {}
         for use in self.uses:
@@ -146,9 +146,9 @@ class _Module:
                     if not inside:
                         taken[f"{alias}__{attribute}"], new = new, f"{alias}__{attribute}"
                     if use.in_text is None:
-                        edits.append((*_span(use.node), new))
+                        edits.append((*span(use.node), new))
                     else:
-                        at = _span(use.in_text)
+                        at = span(use.in_text)
                         known = in_texts.setdefault(at, (use.in_text, {}))[1]
                         known[f"{alias}.{attribute}"] = new
             elif use.name in modules and not use.in_attribute and use.name not in use.hidden:
@@ -158,7 +158,7 @@ class _Module:
                     begin, end = use.span()
                     edits.append((begin, end, mine[use.name]))
                 else:
-                    at = _span(use.in_text)
+                    at = span(use.in_text)
                     in_texts.setdefault(at, (use.in_text, {}))[1][use.name] = mine[use.name]
         for at, (node, new_names) in in_texts.items():
             source = ast.get_source_segment(self.text, node)
@@ -172,13 +172,13 @@ class _Module:
             for node, bound in self.imports:
                 if any(v[0] in order for v in bound.values()):
                     line = f"from {_dotted(ONE)} import {said}" if first and said else "pass"
-                    edits.append((*_span(node), line))
+                    edits.append((*span(node), line))
                     first = False
         else:
             for node, value in self.constants.items():
                 if (self.name, node) in names.constant and value is not None:
-                    edits.append((*_span(value), f"const({ast.unparse(value)})"))
-        return _edited(self.text, edits)
+                    edits.append((*span(value), f"const({ast.unparse(value)})"))
+        return edited(self.text, edits)
 
 
 class _Names:
@@ -261,7 +261,7 @@ class _Use:
 
     def span(self):
         if isinstance(self.node, ast.Name):
-            return _span(self.node)
+            return span(self.node)
         # def, async def, class: the name follows the word
         line, column = self.node.lineno, self.node.col_offset
         words = {ast.FunctionDef: 4, ast.AsyncFunctionDef: 10, ast.ClassDef: 6}
@@ -384,11 +384,12 @@ def _in_braces(text: str, new_names: dict[str, str]) -> str:
     )
 
 
-def _span(node) -> tuple[tuple[int, int], tuple[int, int]]:
+def span(node) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Begin and end of what the parser found: line, and column in bytes."""
     return (node.lineno, node.col_offset), (node.end_lineno, node.end_col_offset)
 
 
-def _edited(text: str, edits) -> str:
+def edited(text: str, edits) -> str:
     """`text` with other words at these places; no line more and none less."""
     lines = [line.encode() for line in _lines(text)]
     for begin, end, new in sorted(edits, reverse=True):

