@@ -2,10 +2,11 @@
 not work gives way to what ran before.
 
 firmware.json names the slot that runs: {"run", "sha256", "bytes", "version", "proven", "starts",
-"before", "gave_up"}. What has not proven itself is on trial as long as `before` names a version to
-go back to: it gives way when it is damaged, after three crashes, and when it has not set `proven`
-within three minutes. A firmware/ in the flash runs where no slot does, and is on no trial: it takes
-memory that only a board with PSRAM has, so that its files must not stop a board that has a slot.
+"before", "gave_up", "failed"}. What has not proven itself is on trial as long as `before` names a
+version to go back to: it gives way when it is damaged, after three crashes, and when it has not set
+`proven` within three minutes. `gave_up` is that version until it is told of, `failed` afterwards.
+A firmware/ in the flash runs where no slot does, and is on no trial: it takes memory that only a
+board with PSRAM has, so that its files must not stop a board that has a slot.
 
 Where there is no trial, main.py gives the memory back that this file takes.
 """
@@ -203,7 +204,7 @@ def _back(state, why):
     version = state.get("version")
     print("tapgate", version, "gives way to the version before:", why)
     older = dict(state["before"])
-    older["gave_up"] = {"version": version, "why": why}
+    older["gave_up"] = {"version": version, "why": why, "sha256": state.get("sha256")}
     older["proven"] = True
     older["starts"] = 0
     older["before"] = None

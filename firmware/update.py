@@ -48,6 +48,7 @@ class Update:
             state["starts"] = 0
             uplink.changed()
         if self._event is not None and journal.holds(self._event):
+            state["failed"] = state["gave_up"]  # for an installer who brings it again
             self._event = state["gave_up"] = None
             self._due = True
         if self._due and not self._failed_lately(now_ms):

@@ -108,7 +108,8 @@ def test_what_lay_at_the_broker_before_the_restart_does_not_count(workshop, cons
 def test_another_version_or_one_on_trial_is_not_what_was_waited_for(workshop, console, said):
     name = workshop.charger()
     said(name, firmware="0.1.0")
-    assert "runs firmware 0.1.0 instead of 0.2.0" in waited(workshop, name, console).why
+    other = waited(workshop, name, console)
+    assert "runs firmware 0.1.0 instead of 0.2.0" in other.why and other.runs == "0.1.0"
     said(name, proven=False)
     assert "on trial" in waited(workshop, name, console, on_trial=True).why
     said(name, proven=True)

@@ -1,17 +1,23 @@
 """From a bare board to a charger that reports itself, by one command, and again by the same one."""
 
 import dataclasses
+import hashlib
 import json
 import os
 import re
 import subprocess
+from contextlib import nullcontext
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from host_tests.installer.conftest import until
-from tools.installer import copying, flashing, provision
+from tools import mpy
+from tools.installer import arrival, copying, flashing, provision, slots
 from tools.installer.board import NeedsMicroPython
 from tools.installer.link import Link
+from tools.portal.refusal import Refusal
 from tools.virtual.client import PROJECT
 
 PASSWORD = "long-enough"
@@ -89,13 +95,13 @@ def test_an_update_of_one_module_sends_little_and_proves_itself(workshop, releas
     done = workshop.provision(board, name)
     assert done.status == 0, done
     assert done.part("firmware")["found"] == (
-        "0.2.0, slot b, compared there; on trial beside 0.1.0"
+        "0.2.0, slot b, compared there; has proven itself, 0.1.0 stays beside it"
     )
     assert done.found["done"][-1] == "firmware 0.2.0 has proven itself"
     assert done.found["sent"] < 20_000
 
 
-def test_a_version_that_crashes_gives_way_and_the_page_says_so(workshop, release):
+def test_a_version_that_crashes_gives_way_and_the_page_says_so(workshop, release, monkeypatch):
     name = workshop.charger()
     board = workshop.installed(name)
     release(
@@ -108,8 +114,50 @@ def test_a_version_that_crashes_gives_way_and_the_page_says_so(workshop, release
     assert (
         charger["ok"] is False and "gives way to the version before: 3 crashes" in charger["found"]
     )
-    assert "has not passed: charger" in done.err
+    assert done.part("firmware")["found"] == "0.2.0 has given way, 0.1.0 runs"
+    assert "has not passed: firmware, charger" in done.err
     until(lambda: workshop.tapgate("status", name)[0]["online"], 30, "online again")
+    with Link(board.serial) as link:
+        failed = slots.given_up(json.loads(link.read("/firmware.json") or b""))
+    assert failed and failed["sha256"] == hashlib.sha256(mpy.image()).hexdigest()
+    monkeypatch.setattr(copying, "copy", _not_reached)
+    again = workshop.provision(board, name)
+    assert again.status == 1 and "no further" in again.err
+    assert "this very firmware, 0.2.0, has given way on this board before (3 crashes)" in again.err
+    monkeypatch.setattr(mpy, "image", lambda: b"another one of that name")
+    another = workshop.provision(board, name)
+    assert "firmware 0.2.0 has given way on this board before (3 crashes)" in another.err
+    assert "this very" not in another.err
+
+
+@pytest.mark.parametrize(
+    ("seen", "gave_way", "ok", "found"),
+    [
+        (arrival.Arrival({"state": "available"}), False, True, "; has proven itself, 0.1.0 stays"),
+        (arrival.Arrival(None, "for 5 s: it is starting"), False, None, "; on trial still, beside"),
+        (arrival.Arrival(None, "3 crashes"), True, False, "0.2.0 has given way, 0.1.0 runs"),
+        (arrival.Arrival(None, "", "", "0.1.0"), False, False, "0.2.0 has given way, 0.1.0 runs"),
+    ],
+)
+def test_the_firmwares_line_says_how_its_trial_has_ended(monkeypatch, seen, gave_way, ok, found):
+    monkeypatch.setattr(arrival, "wait", lambda *_: seen)
+    order: Any = SimpleNamespace(
+        home=None, charger="left", timeout_s=5, bar=lambda: nullcontext(print),
+        wanted=SimpleNamespace(version="0.2.0"),
+    )  # fmt: skip
+    result = provision.Result("left", "PORT", firmware={"before": "0.1.0"})
+    result.part("firmware", True, "0.2.0, slot b, compared there")
+    console = arrival.Console("garage", "127.0.0.1:1883")
+    console.gave_way = gave_way
+    wish = arrival.Wish("0.2.0", on_trial=True, restart=None)
+    link: Any = None
+    provision._await(order, result, link, console, wish)
+    line = result.parts[0]
+    assert line["ok"] is ok and found in line["found"], line
+
+
+def _not_reached(*_):
+    raise Refusal("no further")
 
 
 def test_a_board_that_is_another_charger_is_not_taken_over_unasked(workshop):

@@ -17,6 +17,10 @@ def after_crashes(count, **changes):
     return board
 
 
+def gave_up(why):
+    return {"version": "0.2.0", "why": why, "sha256": on_trial()["sha256"]}
+
+
 # What works.
 
 
@@ -54,7 +58,7 @@ def test_a_first_installation_is_on_no_trial_however_often_it_crashes():
 def test_a_firmware_in_the_flash_runs_only_where_no_slot_does():
     for name in ("firmware/start.py", "firmware/start.mpy"):
         for nothing_in_rom in ({"choice": None}, {"choice": b"{"}, {"a": b"", "b": b""}):
-            has = {"choice": on_trial()}
+            has: dict = {"choice": on_trial()}
             has.update(nothing_in_rom)
             board = Board(**has)
             board.files.flash.contents[name] = [b""]
@@ -73,8 +77,7 @@ def test_an_update_gives_way_after_three_crashes():
     assert board.mounted == B and board.choice["starts"] == 3
     state = board.runs()
     assert board.mounted == A
-    given = {"gave_up": {"version": "0.2.0", "why": "3 crashes"}}
-    assert state == board.choice == proven(**given)
+    assert state == board.choice == proven(gave_up=gave_up("3 crashes"))
     assert board.said == ["tapgate 0.2.0 gives way to the version before: 3 crashes"]
     written = board.files.operations
     for _ in range(9):
@@ -103,7 +106,7 @@ def test_neither_the_supply_nor_the_console_counts_as_a_crash():
 def test_an_update_that_arrived_damaged_is_not_started():
     for spoilt in ({"b": DAMAGED}, {"b": B[:-1]}, {"b": b""}):
         board = Board(on_trial(), **spoilt)
-        assert board.runs()["gave_up"] == {"version": "0.2.0", "why": "damaged"}
+        assert board.runs()["gave_up"] == gave_up("damaged")
         assert board.mounted == A and board.choice["proven"]
 
 
@@ -153,7 +156,7 @@ def test_an_update_has_three_minutes():
     board, _, _ = trial()
     assert board.timer[1] == 180_000
     board.elapse()
-    assert board.choice["gave_up"] == {"version": "0.2.0", "why": "not healthy within 180 s"}
+    assert board.choice["gave_up"] == gave_up("not healthy within 180 s")
     assert board.choice["run"] == "a" and board.choice["proven"]
     assert board.done == ["reset"]
     board.runs()

@@ -33,11 +33,13 @@ _JOINED = 1010
 
 
 class Arrival(NamedTuple):
-    """`state`: the charger's state message; None if it never came, and `why`, `advice` then."""
+    """`state`: the charger's state message; None if it never came, and `why`, `advice` then.
+    `runs`: the firmware that it has named last, another one maybe."""
 
     state: dict[str, Any] | None
     why: str = ""
     advice: str = ""
+    runs: str | None = None
 
 
 class Console:
@@ -52,6 +54,7 @@ class Console:
         self.advice = "see what it says: mpremote connect PORT"
         self.over: str | None = None  # nothing better comes after that
         self.on_trial = False  # crashes have an end then
+        self.gave_way = False
         self.about: dict[str, Any] = {}
 
     def hear(self, line: str) -> None:
@@ -64,7 +67,7 @@ class Console:
             self.over = line
             self.advice = "put that right and run this again"
         elif "gives way to the version before" in line:
-            self.over = line
+            self.over, self.gave_way = line, True
             self.advice = "the charger works on with the version before; this one has a fault"
         elif line.startswith("link "):
             self.doing = f"its link to {self._broker} fails ({line[5:]})"
@@ -132,7 +135,7 @@ async def _wait(
     limit_s: int,
     tell: Tell,
 ) -> Arrival:
-    wrong = ""
+    wrong, runs = "", None
     async with broker.connected(access) as mqtt:
         await mqtt.look([topic], enough=[])
         before = None
@@ -147,17 +150,19 @@ async def _wait(
             up = found.get("uptime_s")
             if wish.restart and type(up) is int and up > waited + _MARGIN_S:
                 found = {}  # of before, sent while we looked
+            if found.get("online") is True:
+                runs = shown(found.get("firmware"), 32)
             wrong = _wrong(found, wish, console.doing)
             if not wrong:
                 return Arrival(found)
             if console.over:
-                return Arrival(None, console.over, console.advice)
+                return Arrival(None, console.over, console.advice, runs)
             if link and time.monotonic() - asked >= _ASK_EVERY_S:
                 asked = time.monotonic()
                 link.type("about")
             tell(f"waiting: {wrong}", int(waited), limit_s)
             await asyncio.sleep(_LOOK_S)
-    return Arrival(None, f"for {limit_s} s: {wrong}", console.advice)
+    return Arrival(None, f"for {limit_s} s: {wrong}", console.advice, runs)
 
 
 def _listen(link: Link | None, console: Console) -> Link | None:

@@ -307,6 +307,8 @@ def _write(
         _text({**order.config, "issued": config.get("issued")})
     )
     stale = sorted(_in_the_way(order).intersection(found.disk[2] if found.disk else ()))
+    if plan.slot:
+        _tell_of_failure(order, slots.given_up(found.firmware))
     if files or plan.slot or not same:
         board.room(found, sum(map(len, files.values())) + len(text) + _ROOM_BYTES)
     with order.bar() as tell:
@@ -345,33 +347,36 @@ def _write(
             link.write("/config.json", text)
             result.done.append("config.json written")
     order.given()
-    _tell_of_firmware(order, result, plan, copied, found)
+    _tell_of_firmware(order, result, plan, copied)
     result.part("config", True, "written" if not same else "is as it should be")
     if not result.done:
         result.done.append("nothing on the board: it has it all already")
     return bool(plan.after.get("before")) and plan.after.get("proven") is not True
 
 
+def _tell_of_failure(order: Order, failed: slots.State | None) -> None:
+    """Before a firmware is written, of the last one that has given way on this board."""
+    if failed is None:
+        return
+    version, why = (arrival.shown(failed[each], 100) for each in ("version", "why"))
+    if failed["sha256"] in (None, order.wanted.sha256) and version == order.wanted.version:
+        order.say(
+            f"this very firmware, {version}, has given way on this board before ({why}); it is put "
+            "there once more, and gives way again if it fails again"
+        )
+    else:
+        order.say(f"firmware {version} has given way on this board before ({why})")
+
+
 def _tell_of_firmware(
-    order: Order,
-    result: Result,
-    plan: slots.Plan,
-    copied: copying.Copied | None,
-    found: board.Board,
+    order: Order, result: Result, plan: slots.Plan, copied: copying.Copied | None
 ) -> None:
     version, slot = order.wanted.version, plan.after["run"]
     result.firmware = {"version": version, "slot": slot, "written": copied and copied.written}
-    if copied is None:
-        result.part("firmware", True, f"{version}, in slot {slot} already")
-    else:
-        before = plan.after.get("before")
-        trial = f"; on trial beside {before['version']}" if before else ""
-        result.part("firmware", True, f"{version}, slot {slot}, compared there{trial}")
-    gave_up = (found.firmware or {}).get("gave_up")
-    if isinstance(gave_up, dict) and gave_up.get("why"):
-        order.say(
-            f"this board has given up firmware {gave_up.get('version')} before: {gave_up['why']}"
-        )
+    where = f"in slot {slot} already" if copied is None else f"slot {slot}, compared there"
+    result.part("firmware", True, f"{version}, {where}")
+    if plan.after.get("before") and plan.after.get("proven") is not True:
+        result.firmware["before"] = plan.after["before"]["version"]
 
 
 def _not_written(order: Order, link: Link, error: BoardError) -> Refusal:
@@ -416,10 +421,13 @@ def _await(
             )
     except Refusal as why:
         result.part("charger", None if not result.passed else False, str(why))
+        _tell_how_it_ended(order, result, wish, arrival.Arrival(None), gave_way=False)
         if wish.restart:
             wish.restart()
         return
     result.console, result.runs = console.lines, console.over is None
+    other_runs = seen.runs not in (None, order.wanted.version)
+    _tell_how_it_ended(order, result, wish, seen, gave_way=console.gave_way or other_runs)
     if seen.state is None:
         result.part("charger", False, seen.why, seen.advice)
         return
@@ -428,6 +436,24 @@ def _await(
     result.part("charger", True, f"online, {arrival.shown(seen.state.get('state'))}{wifi}")
     if wish.on_trial:
         result.done.append(f"firmware {order.wanted.version} has proven itself")
+
+
+def _tell_how_it_ended(
+    order: Order, result: Result, wish: arrival.Wish, seen: arrival.Arrival, *, gave_way: bool
+) -> None:
+    """The firmware's line once its trial is over, or nobody waits for that any more."""
+    if not wish.on_trial:
+        return
+    line = next(each for each in result.parts if each["part"] == "firmware")
+    before = result.firmware.get("before") or "the version before"
+    if seen.state is not None:
+        line["found"] += f"; has proven itself, {before} stays beside it"
+    elif gave_way:
+        line["ok"] = False
+        line["found"] = f"{order.wanted.version} has given way, {before} runs"
+    else:
+        line["ok"] = None
+        line["found"] += f"; on trial still, beside {before}"
 
 
 def _test(order: Order, result: Result) -> None:

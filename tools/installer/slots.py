@@ -67,6 +67,16 @@ def named(state: State | None) -> list[State]:
     return [each for each in found if each]
 
 
+def given_up(state: State | None) -> State | None:
+    """{"version", "why", "sha256"} of the last version that gave way on this board, if any since
+    another one was put there; the last is None of what an older loader has noted."""
+    for name in ("gave_up", "failed"):
+        found = (state or {}).get(name)
+        if isinstance(found, dict) and found.get("why"):
+            return {each: found.get(each) for each in ("version", "why", "sha256")}
+    return None
+
+
 def text(state: State) -> bytes:
     return json.dumps(state).encode()
 

@@ -48,8 +48,8 @@ class Output:
         nothing: str,
         width: int | None = None,
     ) -> None:
-        """Rows for people. A cell is text or a rich Text; None shows as a dash. `width`: where there
-        is no terminal, for a table of sentences."""
+        """Rows for people. A cell is text or a rich Text; None shows as a dash. `width`: where
+        there is no terminal, for a table of sentences."""
         from rich import box
         from rich.table import Table
         from rich.text import Text
