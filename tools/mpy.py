@@ -24,8 +24,8 @@ _TABLE = "firmware/access/table.py"
 _LASTING = (linking.ONE, "firmware/config.py")
 # As they are in this process: they may be edited while it runs.
 _MAKERS = [
-    Path(maker).read_bytes()
-    for maker in (__file__, *(made.__file__ for made in (linking, rom_texts, romfs, short_names)))
+    (Path(__file__).parent / f"{maker}.py").read_bytes()
+    for maker in ("mpy", "linking", "rom_texts", "romfs", "short_names")
 ]
 
 
