@@ -2,7 +2,8 @@
 
 `Inbox` cuts what comes in into packets and checks each before anything else reads it; it never
 takes a byte more than the packet at hand needs, and lets what is too large pass by unheld.
-`Outbox` holds what is to go out. Both are made once and bounded. MQTT means OASIS MQTT 3.1.1.
+`Outbox` holds what is to go out. Both are made once and bounded; only what is larger than a shard
+has the inbox ask for memory, until it was read. MQTT means OASIS MQTT 3.1.1.
 """
 
 from micropython import const
@@ -23,6 +24,8 @@ NOTHING = const(0)
 PACKET = const(1)
 OVERSIZED = const(2)
 
+# Room that is always there: for a shard, and for an index of 2^8 digests (50,000 cards).
+_KEPT_BYTES = const(4_352)
 _QOS_BITS = const(0x06)
 _HEADER_MOST = const(5)  # MQTT 2.2: one byte of type and flags, one to four of length
 _SUBACK_FAILURE = const(0x80)
@@ -44,7 +47,8 @@ class FrameError(ValueError):
 
 
 class Inbox:
-    """Fill `want()`, tell `got(n)`; at PACKET or OVERSIZED look at it, then `next()`.
+    """Fill `want()`, tell `got(n)`; at PACKET or OVERSIZED look at it, then `next()`. OVERSIZED is
+    also what there is no memory for.
 
     first: type and flags; kind: type alone; size: bytes after the fixed header. For PUBLISH also
     qos, packet_id (0 for QoS 0), payload_size. CONNACK, PUBACK, SUBACK, UNSUBACK: `packet_id`
@@ -63,13 +67,13 @@ class Inbox:
         self._topic_limit = topic_limit
         self._objects = objects.encode()
         self._held = 2 + topic_limit + 2 + (OBJECT_LIMIT if objects else payload_limit)
-        self._buffer = bytearray(_HEADER_MOST + self._held)
-        self._view = memoryview(self._buffer)
-        self._first_two = self._view[:2]  # no allocation while nothing comes in
+        self._kept = memoryview(bytearray(min(_HEADER_MOST + self._held, _KEPT_BYTES)))
+        self._first_two = self._kept[:2]  # no allocation while nothing comes in
         self.next()
 
     def next(self) -> None:
         """Forget the packet at hand."""
+        self._view = self._kept
         self._have = 0  # bytes in the buffer that belong to this packet
         self._goal = 2  # how many of them the next decision needs
         self._skip = 0  # bytes to let pass before it
@@ -84,7 +88,7 @@ class Inbox:
     def want(self) -> memoryview:
         """Where the next bytes go: at least one, and none that belongs to another packet."""
         if self._skip:
-            room = len(self._buffer) - self._have
+            room = len(self._view) - self._have
             return self._view[self._have : self._have + min(self._skip, room)]
         if self._have == 0:
             return self._first_two
@@ -153,7 +157,7 @@ class Inbox:
         return NOTHING
 
     def _take_length(self) -> int:
-        buffer, have = self._buffer, self._have
+        buffer, have = self._view, self._have
         if buffer[have - 1] & 0x80:
             if have == _HEADER_MOST:
                 raise FrameError("a length of more than four bytes")
@@ -176,7 +180,7 @@ class Inbox:
             self.kind = first
             if _SIZES.get(first) != size:
                 raise FrameError(f"packet {first:02x} of {size} bytes")
-        if size <= self._held:
+        if size <= self._held and self._has_room(have + size):
             self._step = _WHOLE
             self._goal = have + size
         else:
@@ -184,8 +188,19 @@ class Inbox:
             self._goal = have + 2
         return NOTHING
 
+    def _has_room(self, size: int) -> bool:
+        """Whether there is, or can be, room for a packet of `size` bytes in all."""
+        if size > len(self._view):
+            try:
+                larger = bytearray(size)
+                larger[: self._have] = self._view[: self._have]
+                self._view = memoryview(larger)
+            except MemoryError:
+                return False
+        return True
+
     def _check(self) -> int:
-        buffer, body = self._buffer, self._body
+        buffer, body = self._view, self._body
         if self.kind == PUBLISH:
             self._take_topic_size()
             self._have = body + 2 + self._topic_size + 2 * self.qos
@@ -211,7 +226,7 @@ class Inbox:
 
     def _take_topic_size(self) -> None:
         body = self._body
-        size = self._buffer[body] << 8 | self._buffer[body + 1]
+        size = self._view[body] << 8 | self._view[body + 1]
         payload_size = self.size - 2 - size - 2 * self.qos
         if size == 0 or payload_size < 0:
             raise FrameError(f"a topic of {size} bytes in a PUBLISH of {self.size}")
@@ -221,7 +236,7 @@ class Inbox:
     def _take_packet_id(self) -> None:
         if self.qos:
             end = self._have
-            self.packet_id = self._buffer[end - 2] << 8 | self._buffer[end - 1]
+            self.packet_id = self._view[end - 2] << 8 | self._view[end - 1]
             if not self.packet_id:
                 raise FrameError("PUBLISH with packet identifier 0")
 

@@ -1,5 +1,6 @@
 """MQTT packets cut out of a stream, whatever its pieces; and everything that is none."""
 
+from firmware.link import framing
 from firmware.link.framing import (
     NOTHING,
     OBJECT_LIMIT,
@@ -119,6 +120,23 @@ def test_objects_may_be_as_large_as_an_index_of_512_digests_and_nothing_else_may
     assert OBJECT_LIMIT == 12 + 16 * 512
 
 
+def test_what_there_is_no_memory_for_passes_by_and_the_next_packet_is_read():
+    def none(size):
+        raise MemoryError(size)
+
+    inbox = Inbox()
+    large = publish(b"a", b"x" * PAYLOAD_LIMIT)
+    framing.bytearray = none
+    try:
+        found = feed(inbox, large + publish(b"b", b"small"), 1_000)
+        assert [each[-1] for each in found] == [PAYLOAD_LIMIT, 5]
+        assert found[0][0] != 0x30 and found[1][0] == 0x30
+    finally:
+        del framing.bytearray
+    assert feed(inbox, large, 1_000)[0][0] == 0x30
+    assert len(inbox._view) < 5_000  # given back
+
+
 def test_a_payload_is_not_copied():
     inbox = Inbox()
     stream = publish(b"a", b"xyz", 5)
@@ -131,7 +149,7 @@ def test_a_payload_is_not_copied():
     assert inbox.read(len(stream) - 3) == stream[:-3]
     payload = inbox.read(3)
     assert payload == b"xyz" and inbox.read(1) is None
-    inbox._buffer[len(stream) - 1] = 0x21
+    inbox._view[len(stream) - 1] = 0x21
     assert payload == b"xy!"
 
 
