@@ -42,13 +42,13 @@ _RESTART_WITHIN_MS = const(5_000)  # for the answer to get out
 _JOURNAL_FULL = const(75)
 _JOURNAL_EASED = const(70)
 _JOURNAL_STEPS = const(4)  # that bring everything to the flash
-# Garbage is collected so often, between two looks of the reader, and half as often while a card is
-# awaited; besides, be it in the midst of a tap, once so many bytes have been taken: where the
-# reader finds no such moment, and more often while a list is on its way, as main.py has it for the
-# start and for the same reason. What a function takes and gives back as it returns counts as well:
-# some 90 KB a second, beside 8 KB of garbage.
+# Garbage is collected so often, between two looks of the reader, and while a card is awaited only
+# if there is need; besides, be it in the midst of a tap, once so many bytes have been taken: where
+# the reader finds no such moment, and more often while a list is on its way, as main.py has it for
+# the start and for the same reason. What a function takes and gives back as it returns counts as
+# well: some 90 KB a second, beside 8 KB of garbage.
 _TIDY_MS = const(1_000)
-_TIDY_BYTES = const(262_144)
+_TIDY_BYTES = const(1_048_576)
 _TIDY_BUSY_BYTES = const(8_192)
 _DIRECTORY = const(0x4000)  # the type of an entry
 
@@ -329,9 +329,10 @@ class App:
         """Collect garbage while no card waits for it. It takes up to 20 ms, which a tap would take
         longer if MicroPython chose the moment."""
         now_ms = ticks_ms()
-        pause_ms = 2 * _TIDY_MS if self._awaited() else _TIDY_MS
-        if ticks_diff(now_ms, self._tidied_ms) >= pause_ms:
+        if ticks_diff(now_ms, self._tidied_ms) >= _TIDY_MS:
             self._tidied_ms = now_ms
+            if self._awaited() and gc.mem_free() > self._heap_free >> 1:
+                return
             gc.collect()
             self._heap_free = gc.mem_free()  # walks through all of it: nothing for state()
 
