@@ -27,7 +27,7 @@ def run(state: dict | None) -> bool:
     if settings is None:
         return False
     forget("firmware.config")
-    app = update = None
+    app = board = update = None
     if state is not None:
         if state["proven"] and not state.get("gave_up"):
             state.clear()  # nobody asks for it again
@@ -41,12 +41,14 @@ def run(state: dict | None) -> bool:
         from firmware.app import App
         from firmware.hardware.board import Board
 
-        app = App(settings, Board(settings, machine), machine, network, update)
+        board = Board(settings, machine)
+        app = App(settings, board, machine, network, update)
+        board = None  # gives its memory back
         forget("firmware.hardware.board")
         settings.clear()
         app.run()
     except KeyboardInterrupt:
-        leave_to_console(app)
+        leave_to_console(app, board)
     except BaseException as error:
         if app is None:
             raise
@@ -55,7 +57,7 @@ def run(state: dict | None) -> bool:
             sys.print_exception(error)
             time.sleep(_CRASH_PAUSE_S)
         except KeyboardInterrupt:
-            leave_to_console(app)
+            leave_to_console(app, board)
             return True
         machine.reset()
     return True
@@ -164,10 +166,17 @@ def forget(name: str) -> None:
     del sys.modules[name]
 
 
-def leave_to_console(app) -> None:
-    """Somebody has pressed Ctrl-C: no task runs any more, and the board is theirs."""
+def leave_to_console(app, board) -> None:
+    """Somebody has pressed Ctrl-C: no task runs any more, and the board is theirs. `board`: where
+    it came while the charger was being made of it."""
+    feed = None
     if app is not None:
         app.open()  # first: tools send Ctrl-C twice, and the second cuts short what comes here
-        # The watchdog cannot be stopped: from here on a timer feeds it.
-        machine.Timer(0).init(period=1_000, callback=app.feed)
+        feed = app.feed
+    elif board is not None:
+        watchdog = board.watchdog()  # the one that may run already
+        feed = lambda _: watchdog.starting()  # noqa: E731
+    # The watchdog cannot be stopped: from here on a timer feeds it.
+    if feed is not None:
+        machine.Timer(0).init(period=1_000, callback=feed)
     print("tapgate stopped by the console")

@@ -39,8 +39,12 @@ class _Board:
 
             def init(self, period, callback):
                 done.append("timer")
+                if makes:
+                    callback(None)
 
-        board = Stand(Board=lambda settings, machine: None, alarm=lambda lamp, machine: None)
+        fed = Stand(starting=lambda: done.append("fed"))
+        made = Stand(watchdog=lambda: fed)
+        board = Stand(Board=lambda settings, machine: made, alarm=lambda lamp, machine: None)
         config = Stand(
             load=lambda path: {"broker": {"tls": False}},
             read=lambda path: {},
@@ -66,6 +70,7 @@ class _Board:
             before[name] = sys.modules.pop(name, None)
             sys.modules[name] = self._modules[name]
         start.machine, start.print, start.time = self.machine, say, Stand(sleep=self.sleep)
+        start.forget = lambda name: None  # only a real module can be emptied
         try:
             return start.run(state)
         finally:
@@ -80,6 +85,12 @@ def test_ctrl_c_opens_the_contactor_and_leaves_the_board_fed():
     board = _Board(KeyboardInterrupt())
     assert board.start(lambda *_: board.done.append("said")) is True
     assert board.done == ["opened", "timer", "said"]
+
+
+def test_ctrl_c_while_the_charger_is_being_made_leaves_the_board_fed():
+    board = _Board(None, makes=KeyboardInterrupt())
+    assert board.start() is True
+    assert board.done == ["timer", "fed"]
 
 
 def test_a_second_ctrl_c_finds_the_contactor_open():
