@@ -305,7 +305,7 @@ def test_what_reads_back_differently_is_said(file):
 
 
 def test_a_port_that_is_not_there(file):
-    assert refusal("/dev/ttyUSB-none", file).startswith("there is no port /dev/ttyUSB-none: plug")
+    assert refusal("/dev/ttyUSB-none", file).startswith("there is no port /dev/ttyUSB-none; ")
 
 
 def test_a_port_that_another_program_has(file):
@@ -322,7 +322,7 @@ def test_a_port_one_may_not_open(file, monkeypatch):
         raise serial.SerialException(errno.EACCES, "could not open port")
 
     monkeypatch.setattr(serial, "serial_for_url", forbidden)
-    assert "dialout" in refusal("/dev/ttyUSB0", file)
+    assert "you may not use /dev/ttyUSB0; give your user the right" in refusal("/dev/ttyUSB0", file)
 
 
 def test_a_wrong_image_is_said_before_the_port_is_opened(file):
@@ -346,7 +346,22 @@ def test_the_command_prints_one_json_value(file, capsys):
     assert "goes onto it" in err
 
 
-def test_with_a_charger_named_the_board_is_provisioned_next(file, monkeypatch):
+@pytest.fixture
+def home(tmp_path, monkeypatch):
+    """An installation with the charger "gate"."""
+    monkeypatch.setenv("TAPGATE_HOME", str(tmp_path / "home"))
+    site = ("--installation", "home", "--broker", "mqtt://127.0.0.1:9", "--owner", "o@x.org")
+    assert cli.main(["init", *site]) == 0 and cli.main(["charger", "add", "gate"]) == 0
+
+
+def test_a_charger_that_nobody_knows_is_said_before_anything_is_written(home, file, capsys):
+    with RomLoader() as board:
+        given = ["flash", "--port", board.port, "--firmware", str(file), "--yes"]
+        assert cli.main([*given, "--charger", "gait"]) == 1
+    assert "'gait'" in capsys.readouterr().err and not board.asked
+
+
+def test_with_a_charger_named_the_board_is_provisioned_next(home, file, monkeypatch):
     done = []
     module = types.ModuleType("provision")
     vars(module)["provision"] = lambda call, **given: done.append((given, holds(board, file)))
@@ -364,7 +379,7 @@ def test_the_command_does_not_write_unasked(file, capsys, monkeypatch):
     monkeypatch.setattr(sys, "stdin", io.StringIO(""))
     with RomLoader() as board:
         status = cli.main(["flash", "--port", board.port, "--firmware", str(file)])
-    assert status == 2 and "add --yes" in capsys.readouterr().err
+    assert status == 1 and "say --yes" in capsys.readouterr().err
     assert set(board.flash) == {0xFF}
 
 

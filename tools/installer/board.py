@@ -11,11 +11,10 @@ from typing import Any
 
 from tools import mpy
 from tools.installer.link import Link
+from tools.installer.micropython_image import LEAST_VERSION
+from tools.installer.partitions import BLOCK_BYTES, FLASH_BYTES
 from tools.portal.refusal import Refusal
 
-MICROPYTHON_LEAST = (1, 27)
-FLASH_BYTES = 4 << 20
-BLOCK_BYTES = 4_096
 FLASHING = "give it one with 'tapgate flash' or provision's --firmware FILE (docs/micropython.md)"
 
 _QUESTION = """
@@ -164,8 +163,8 @@ def check(board: Board, image_bytes: int) -> None:
             f"{here} has {board.flash_bytes >> 10} KB of flash, Tapgate needs "
             f"{FLASH_BYTES >> 10}: take another board"
         )
-    if board.version < MICROPYTHON_LEAST:
-        least = ".".join(map(str, MICROPYTHON_LEAST))
+    if board.version < LEAST_VERSION:
+        least = ".".join(map(str, LEAST_VERSION))
         raise NeedsMicroPython(
             f"{here} has MicroPython {board.shown_version}, Tapgate needs {least} or later; "
             + FLASHING

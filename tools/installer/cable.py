@@ -52,7 +52,7 @@ class Cable:
         self.sent = self.received = 0
         self.tail = b""
         self._waiting = b""
-        self._serial: Any = _opened(port)
+        self._serial: Any = opened(port, BAUD, timeout=0, write_timeout=_WRITE_S)
 
     # what the transport uses
 
@@ -184,12 +184,11 @@ class RawRepl(SerialTransport):
         return self.serial.until(ending, ANSWER_S if timeout is None else timeout, data_consumer)
 
 
-def _opened(port: str) -> serial.SerialBase:
+def opened(port: str, baud: int, **waits: float) -> Any:
+    """pyserial's object, for us alone. `waits`: its own. NoPort, PortBusy or NoPermission."""
     alone: dict[str, Any] = {} if "://" in port else {"exclusive": True}
     try:
-        return serial.serial_for_url(
-            port, baudrate=BAUD, timeout=0, write_timeout=_WRITE_S, **alone
-        )
+        return serial.serial_for_url(port, baudrate=baud, **waits, **alone)
     except ValueError as error:
         raise NoPort(f"{port}: {error}; {_ports()}") from None
     except OSError as error:

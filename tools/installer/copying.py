@@ -9,8 +9,9 @@ import hashlib
 from collections.abc import Callable
 from typing import NamedTuple
 
-from tools.installer.board import BLOCK_BYTES, Board
+from tools.installer.board import Board
 from tools.installer.link import BoardError, Link, carried
+from tools.installer.partitions import BLOCK_BYTES
 from tools.installer.slots import SLOTS, State
 from tools.portal.refusal import Refusal
 

@@ -4,7 +4,6 @@ The board's own loader is talked to first: which chip, how much flash, what lies
 system goes. Nothing is written before all of that is right and was said.
 """
 
-import errno
 import hashlib
 import struct
 from collections.abc import Callable, Iterator
@@ -289,7 +288,9 @@ def _loader(port: str) -> Iterator[_Loader]:
     """The port, opened; esptool's errors and the system's as refusals."""
     from esptool.util import FatalError
 
-    line = _opened(port)
+    from tools.installer import cable
+
+    line = cable.opened(port, SLOW_BAUD)
     talk = _Loader(port, line)
     try:
         yield talk
@@ -311,32 +312,6 @@ def _loader(port: str) -> Iterator[_Loader]:
             line.close()
         except (OSError, _TerminalError):
             pass
-
-
-def _opened(port: str) -> Any:
-    import serial
-
-    try:
-        return serial.serial_for_url(port, baudrate=SLOW_BAUD, exclusive=True)
-    except (OSError, ValueError) as why:
-        number = getattr(why, "errno", None)
-    if number in (errno.ENOENT, errno.ENXIO, errno.ENODEV):
-        raise Refusal(f"there is no port {port}: plug the board in; {_ports()}")
-    if number in (errno.EBUSY, errno.EAGAIN):
-        raise Refusal(f"{port} is in use by another program: close it (a terminal, an editor)")
-    if number in (errno.EACCES, errno.EPERM):
-        raise Refusal(
-            f"{port} may not be opened by you: on Linux, 'sudo usermod -aG dialout $USER' and log "
-            "in anew"
-        )
-    raise Refusal(f"{port} is no serial port; {_ports()}")
-
-
-def _ports() -> str:
-    from serial.tools import list_ports
-
-    found = sorted(each.device for each in list_ports.comports() if each.vid is not None)
-    return f"there are: {', '.join(found)}" if found else "no board is plugged in by USB"
 
 
 def _first_line(text: str) -> str:

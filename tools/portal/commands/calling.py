@@ -2,6 +2,7 @@
 
 import inspect
 import os
+import sys
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
@@ -11,7 +12,7 @@ import typer
 
 from tools.portal import home as homes
 from tools.portal.output import Output
-from tools.portal.refusal import WrongUsage
+from tools.portal.refusal import Refusal, WrongUsage
 
 HOME_VARIABLE = "TAPGATE_HOME"
 
@@ -75,6 +76,19 @@ def command(app: typer.Typer, name: str) -> Callable[[Callable[..., None]], Call
 def typed(text: str) -> str:
     """`-` stands for a line of standard input, which no list of processes shows."""
     return typer.get_text_stream("stdin").readline().strip() if text == "-" else text
+
+
+def asks(yes: bool) -> Callable[[str], bool]:
+    """What asks whoever sits there; with --yes nobody. Refusal where there is nobody to ask."""
+
+    def sure(question: str) -> bool:
+        if yes:
+            return True
+        if not sys.stdin.isatty():
+            raise Refusal(f"{question} Nobody is there to ask: say --yes if so")
+        return typer.confirm(question, err=True)
+
+    return sure
 
 
 def _remember(context: typer.Context, home: Home = None, as_json: AsJson = False) -> None:

@@ -1,12 +1,11 @@
 """tapgate flash."""
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from tools.portal.commands.calling import Call, command
+from tools.portal.commands.calling import Call, asks, command
 from tools.portal.refusal import WrongUsage
 
 
@@ -56,20 +55,15 @@ def flash(
     if firmware is not None:
         from tools.installer import flashing
 
-        def sure() -> bool:
-            if yes:
-                return True
-            if not sys.stdin.isatty():
-                raise WrongUsage("nobody is there to ask before writing: add --yes")
-            return typer.confirm("Go on?", err=True)
-
+        if charger is not None:
+            _require_known(call, charger)
         answer = flashing.write(
             port,
             firmware,
             call.out.say,
             erase=erase,
             slow=slow,
-            sure=sure,
+            sure=lambda: asks(yes)("Go on?"),
             progress=call.out.progress,
         )
     if charger is None:
@@ -82,3 +76,11 @@ def flash(
     from tools.portal.commands import provision
 
     provision.provision(call, port=port, charger=charger, yes=yes)
+
+
+def _require_known(call: Call, charger: str) -> None:
+    """Refusal if the portal does not know it: to be said before the board is another one."""
+    from tools.portal import chargers, database
+
+    with database.reading(call.home) as session:
+        chargers.find(session, charger)

@@ -1,6 +1,5 @@
 """tapgate provision."""
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -17,7 +16,7 @@ from tools.portal.commands.board_options import (
     WifiPassword,
     WifiSsid,
 )
-from tools.portal.commands.calling import Call, command
+from tools.portal.commands.calling import Call, asks, command
 from tools.portal.refusal import Refusal
 
 TIMEOUT_S = 240  # a version that does not work gives way after 180
@@ -93,13 +92,6 @@ def provision(
             "password; see --wifi-ssid"
         )
 
-    def sure(question: str) -> bool:
-        if yes:
-            return True
-        if not sys.stdin.isatty():
-            raise Refusal(f"{question} Nobody is there to ask: say --yes if so")
-        return typer.confirm(question, err=True)
-
     def given() -> None:
         with database.changing(call.home) as session:
             row = chargers.find(session, owner.charger)
@@ -122,7 +114,7 @@ def provision(
             firmware=firmware,
             timeout_s=timeout,
             say=call.out.say,
-            sure=sure,
+            sure=asks(yes),
             bar=call.out.progress,
             given=given,
         )
