@@ -43,11 +43,10 @@ def _gc_threshold() -> int:
     return int(found[1]) if found else -1
 
 
-def _roms(folder: Path, over: Path | None) -> str:
+def _roms(folder: Path, over: Path | None, image: bytes | None) -> str:
     """The stand-ins and the firmware, as two images in the order that board/start.py takes them."""
     firmware, stand_ins = folder / "firmware.rom", folder / "stand-ins.rom"
-    image = mpy.image()
-    firmware.write_bytes(image + (_second_slot(image) if over else b""))
+    firmware.write_bytes(image or mpy.image())
     texts = {
         path.relative_to(place).as_posix(): path.read_text()
         for place in (BOARD, over)
@@ -62,12 +61,6 @@ def _roms(folder: Path, over: Path | None) -> str:
     return f"{stand_ins},{firmware}"
 
 
-def _second_slot(image: bytes) -> bytes:
-    """What makes a ROM of two slots of it, as loader.py divides it, the second one blank."""
-    slot = -(-len(image) // BLOCK_BYTES) * BLOCK_BYTES
-    return bytes(2 * slot - len(image))
-
-
 @contextmanager
 def board(
     folder: Path,
@@ -76,10 +69,12 @@ def board(
     job: dict[str, Any],
     heap: int = HEAP_BYTES,
     over: Path | None = None,
+    image: bytes | None = None,
     said: MutableSequence[str] | None = None,
 ) -> Iterator[Iterator[dict]]:
     """What the program prints, line by line. `over`: a folder with more stand-ins, and others in
-    the place of the board's own. `said`: takes what else it prints."""
+    the place of the board's own. `image`: of the ROM, if not the firmware's. `said`: takes what
+    else it prints."""
     micropython = Path(find_micropython())
     frozen = frozen_modules()
     job = {
@@ -94,7 +89,7 @@ def board(
     path = folder / f"{program}.json"
     path.write_text(json.dumps(job))
     process = subprocess.Popen(
-        _command(micropython, _roms(folder, over), path, heap),
+        _command(micropython, _roms(folder, over, image), path, heap),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

@@ -14,7 +14,7 @@ from typing import Any
 
 from tools import mpy
 from tools.bench import frames
-from tools.bench.running import BenchError, blank, board
+from tools.bench.running import BLOCK_BYTES, BenchError, blank, board
 from tools.soak import line
 from tools.soak.line import Gone, Line, Question
 from tools.soak.network import Network
@@ -28,6 +28,7 @@ COARSE_MS = 1_000
 WRAP_MS = 1 << 30
 _MODULES = ("socket", "esp32")
 _TAP_MS = 400
+_UNASKED_MOST = 20
 _AFTER_SEND_MS, _AFTER_PING_MS = 300, 20
 _POWER, _HARD, _WATCHDOG = 1, 2, 3
 _RTC_RESET = 946_684_800  # 2000-01-01
@@ -43,6 +44,8 @@ class Charger:
         self._folder, self._world, self._network, self._chance = folder, world, network, chance
         self._image = blank(folder / "flash.img")
         image = mpy.image()
+        slot = -(-len(image) // BLOCK_BYTES) * BLOCK_BYTES
+        self._rom = image + bytes(2 * slot - len(image))  # two slots, as loader.py divides it
         self._files = {
             **mpy.starters(),
             "config.json": config.read_bytes(),
@@ -133,6 +136,8 @@ class Charger:
         """Until somebody stops it."""
         while not self._stopped:
             self._live()
+            if len(self.unasked) > _UNASKED_MOST:
+                raise BenchError("it starts over and over: " + self.unasked[0])
 
     def stop(self) -> None:
         """As it is, once the world has acted."""
@@ -147,7 +152,13 @@ class Charger:
         with (
             contextlib.closing(pipes),
             board(
-                self._folder, "soak", self._image, self._job(pipes), over=BOARD, said=self.said
+                self._folder,
+                "soak",
+                self._image,
+                self._job(pipes),
+                over=BOARD,
+                image=self._rom,
+                said=self.said,
             ) as lines,
         ):
             ended = threading.Event()

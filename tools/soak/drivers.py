@@ -11,6 +11,7 @@ from tools.soak.charger import Charger
 from tools.soak.site import OWNER, Site
 from tools.soak.world import MONDAY, Story, World
 
+GAPS_S = 1_300  # between two drivers, in the mean
 _STORED_S = 75  # energy is on the flash by then, or a hundred watt-hours
 _STORED_WH = 120
 _WRITTEN_S = 1.5  # so is a session's start
@@ -70,9 +71,9 @@ class Drivers:
     who should have been let in."""
 
     def __init__(
-        self, world: World, charger: Charger, site: Site, chance: random.Random, gaps_s: float
+        self, world: World, charger: Charger, site: Site, chance: random.Random, pace: float
     ):
-        self._gaps_s = gaps_s
+        self._pace = pace
         self._world, self._charger, self._site, self._chance = world, charger, site, chance
         self.told = Told()
         self.pause = False
@@ -105,7 +106,7 @@ class Drivers:
 
     def _days(self) -> Story:
         while True:
-            yield self._chance.expovariate(1 / self._gaps_s)
+            yield self._chance.expovariate(self._pace / GAPS_S)
             if not self.pause and not self._charger.reader_dead and self._up():
                 self.here = True
                 yield from self._visit()
@@ -152,10 +153,11 @@ class Drivers:
 
     def _charges(self, person: str) -> Story:
         chance, world, charger = self._chance, self._world, self._charger
-        until = world.s + chance.choice((chance.uniform(20, 300), chance.uniform(300, 5_400)))
+        s = chance.choice((chance.uniform(20, 300), chance.uniform(300, 5_400)))
+        until = world.s + s / self._pace
         while world.s < until and self.stay is not None:
             self._opened()
-            yield min(until - world.s, chance.uniform(60, 900))
+            yield min(until - world.s, chance.uniform(60, 900) / self._pace)
             if chance.random() < 0.1 and self._up() and not charger.reader_dead:
                 world.look_closely(2)  # somebody else's card changes nothing
                 yield 1

@@ -31,8 +31,7 @@ class Faults:
         drivers: Drivers,
         chance: random.Random,
         resets: bool,
-        every_s: float = FAULTS_EVERY_S,
-        changes_s: float = CHANGES_EVERY_S,
+        pace: float = 1.0,
     ):
         self._world, self._charger, self._network = world, charger, network
         self._site, self._drivers, self._chance = site, drivers, chance
@@ -40,7 +39,7 @@ class Faults:
         self.now: str | None = None
         self.pause = False
         self._blocked: set[str] = set()
-        self._every_s, self._changes_s = every_s, changes_s
+        self._pace = pace
         self._all: dict[str, Callable[[], Story]] = {
             "broker away": self._broker_away,
             "no way to the broker": self._no_route,
@@ -74,7 +73,7 @@ class Faults:
         """Each kind as often as the others, in any order."""
         while True:
             for name in self._chance.sample(list(self._all), len(self._all)):
-                yield self._chance.expovariate(1 / self._every_s)
+                yield self._chance.expovariate(self._pace / FAULTS_EVERY_S)
                 while self.pause:
                     yield 30
                 self.now = name
@@ -82,20 +81,23 @@ class Faults:
                 yield from self._all[name]()
                 self.now = None
 
+    def _so_long(self, least_s: float, most_s: float) -> float:
+        return self._chance.uniform(least_s, most_s) / self._pace
+
     # The link.
 
     def _broker_away(self) -> Story:
         self._network.wrong.add("broker")
         self._network.break_link()
         self._site.away = True
-        yield self._chance.uniform(0.1, 3) * _HOUR
+        yield self._so_long(360, 3 * _HOUR)
         self._network.wrong.discard("broker")
         self._back()
 
     def _no_route(self) -> Story:
         self._network.wrong.add("no route")
         self._network.lose_link()
-        yield self._chance.uniform(60, 1_800)
+        yield self._so_long(60, 1_800)
         self._network.wrong.discard("no route")
 
     def _flaps(self) -> Story:
@@ -108,12 +110,12 @@ class Faults:
     def _no_names(self) -> Story:
         self._network.wrong.add("names")
         self._network.break_link()
-        yield self._chance.uniform(60, 3_600)
+        yield self._so_long(60, 3_600)
         self._network.wrong.discard("names")
 
     def _stalls(self) -> Story:
         self._network.wrong.add("stalled")
-        yield self._chance.uniform(5, 600)
+        yield self._so_long(5, 600)
         self._network.wrong.discard("stalled")
 
     def _nonsense(self) -> Story:
@@ -131,7 +133,7 @@ class Faults:
     def _of_time(self, what: str) -> Story:
         """The board asks every few hours."""
         self._network.wrong.add(what)
-        yield self._chance.uniform(1, 4) * _HOUR
+        yield self._so_long(_HOUR, 4 * _HOUR)
         self._network.wrong.discard(what)
 
     def _back(self) -> None:
@@ -144,12 +146,12 @@ class Faults:
     def _reader_unplugged(self) -> Story:
         self._charger.reader(True)
         self._drivers.trouble()
-        yield self._chance.uniform(10, 1_200)
+        yield self._so_long(10, 1_200)
         self._charger.reader(False)
         self._drivers.trouble(60)  # the next attempt may be so far away
 
     def _feedback_lost(self) -> Story:
-        s = self._chance.uniform(5, 90)
+        s = self._so_long(5, 90)
         self._drivers.trouble(s + 600)  # it closes again ever later
         self._charger.feedback(True)
         self._world.look_closely(2)
@@ -158,7 +160,7 @@ class Faults:
 
     def _flash_full(self) -> Story:
         self._charger.fill_flash(_LEFT_FREE)
-        yield self._chance.uniform(300, 3_600)
+        yield self._so_long(300, 3_600)
         self._charger.fill_flash(0)
         yield 1
 
@@ -175,7 +177,7 @@ class Faults:
 
     def _cut_at_write(self) -> Story:
         self._charger.cut_at_write(self._chance.randrange(1, 60), self._chance.randrange(101))
-        yield _HOUR
+        yield self._so_long(_HOUR, _HOUR)
         self._charger.cut_at_write(0, 0)
 
     def _watchdog(self) -> Story:
@@ -195,7 +197,7 @@ class Faults:
 
     def _changes(self) -> Story:
         while True:
-            yield self._chance.expovariate(1 / self._changes_s)
+            yield self._chance.expovariate(self._pace / CHANGES_EVERY_S)
             if self.pause:
                 continue
             site, chance = self._site, self._chance

@@ -167,7 +167,7 @@ class _Rtc:
     def datetime(self, moment=None):
         if moment is None:
             now = self._s + (clockwork.now_ns - self._at_ns) // 1_000_000_000
-            year, month, day, hour, minute, second, weekday, _ = gmtime(now)
+            year, month, day, hour, minute, second, weekday = gmtime(now)[:7]
             return year, month, day, weekday, hour, minute, second, 0
         year, month, day, _, hour, minute, second, _ = moment
         self.set(mktime((year, month, day, hour, minute, second, 0, 0)), self._memory)

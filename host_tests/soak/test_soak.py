@@ -1,0 +1,142 @@
+"""The soak itself: a short one passes, and it notices what a week is to bring to light."""
+
+import pytest
+
+from tools import mpy
+from tools.soak import week
+from tools.soak.broker import Broker, Session
+from tools.soak.drivers import Stay
+from tools.soak.week import Day, Plan, differences, drift, lived
+
+SEED = 3
+
+
+def short(name: str, resets: bool, day_s: float, days: int, pace: float) -> Plan:
+    """Everything so much more often than in a week, that minutes hold a few of each."""
+    return Plan(name, 200, resets, SEED, day_s, days, pace)
+
+
+def test_two_days_in_an_hour_with_faults_are_lived_through(micropython: str):
+    found = lived(short("short", True, 1_800, 2, 20))
+    assert not found.wrong
+    assert len(found.days) == 2
+    assert found.sessions >= 5
+    assert sum(day.taps for day in found.days) >= 3
+    assert sum(found.faults.values()) >= 2
+    assert found.simulated_s >= 3_600
+
+
+def broken(monkeypatch: pytest.MonkeyPatch, changes: dict[str, tuple[str, str]]) -> None:
+    """The firmware with something more before what stands there, once in each file."""
+    texts = mpy.sources()
+    for name, (old, more) in changes.items():
+        assert texts[name].count(old) == 1, name
+        texts[name] = texts[name].replace(old, more + old)
+    whole = mpy.image
+    monkeypatch.setattr(mpy, "image", lambda: whole(texts))
+
+
+def test_what_each_tap_and_each_list_leave_behind_is_noticed(
+    micropython: str, monkeypatch: pytest.MonkeyPatch
+):
+    """Memory, and a file."""
+    broken(
+        monkeypatch,
+        {
+            "firmware/charge_point.py": (
+                "            token = self._tokens.of(number)\n",
+                "            self.kept = getattr(self, 'kept', ()) + (bytearray(400),)\n",
+            ),
+            "firmware/app.py": (
+                "        self.point.review()\n        self.uplink.changed()\n        self.versions",
+                "        open('state/{}'.format(ticks_ms()), 'w').close()\n",
+            ),
+        },
+    )
+    wrong = lived(short("leaky", False, 1_200, 2, 20)).wrong
+    assert any("heap" in each for each in wrong), wrong
+    assert any("files" in each for each in wrong), wrong
+
+
+def test_a_card_that_is_not_let_in_is_noticed(micropython: str, monkeypatch: pytest.MonkeyPatch):
+    broken(
+        monkeypatch,
+        {
+            "firmware/access/verdict.py": (
+                "    role = role_of(entry)\n    if",
+                "    entry = None\n",
+            )
+        },
+    )
+    wrong = lived(short("strict", False, 600, 1, 20)).wrong
+    assert any("not let in" in each for each in wrong), wrong
+
+
+def test_a_coil_that_nobody_has_a_right_to_is_noticed(
+    micropython: str, monkeypatch: pytest.MonkeyPatch
+):
+    broken(
+        monkeypatch,
+        {
+            "firmware/access/verdict.py": (
+                "    if entry is None or role is None:\n",
+                "    if entry is None:\n        return ACCEPTED\n",
+            )
+        },
+    )
+    wrong = lived(short("generous", False, 600, 1, 20)).wrong
+    assert any("nobody has the right" in each for each in wrong), wrong
+
+
+def test_energy_that_is_not_reported_is_noticed():
+    stay = Stay("a@example.org", 100.0, 0, ended=700.0, wh=1_800)
+    row = {
+        "person": "a@example.org",
+        "start": "2026-03-02T00:01:40+00:00",
+        "end": "2026-03-02T00:11:40+00:00",
+        "estimated": False,
+        "wh": 1_800,
+    }
+    assert not differences([stay], [row])
+    assert differences([stay], [{**row, "wh": 1_700}])
+    assert differences([stay], [])
+    assert differences([stay], [row, row])
+    unsure = Stay("b@example.org", 0.0, 0, sure=False)
+    assert not differences([unsure, stay], [row])
+
+
+def test_what_grows_from_the_first_day_to_the_last_is_named():
+    first = Day(200_000, 60_000, 30, 19, 20, 12.0, 20.0, 200)
+    assert not drift([first, first])
+    for what, worse in {
+        "heap": {"heap_bytes": 200_001 + week.HEAP_BYTES},
+        "largest": {"largest_bytes": 59_999 - week.LARGEST_BYTES},
+        "blocks": {"blocks": 31 + week.BLOCKS},
+        "files": {"files": 20 + week.FILES},
+        "p50": {"p50_ms": 12.1 + week.P50_MS},
+        "p99": {"p99_ms": 20.1 + week.P99_MS},
+        "computer": {"us": 401},
+    }.items():
+        (found,) = drift([first, Day(**{**vars(first), **worse})])
+        assert what in found
+
+
+def test_the_broker_keeps_what_is_retained_for_who_comes_later():
+    heard = []
+    broker = Broker(lambda topic, payload: heard.append((topic, payload)))
+    broker.publish("a/b", b"kept")
+    session = Session(broker)
+    session.take(bytes.fromhex("82 08 0001 0003 612f62 01"))
+    assert (
+        session.out
+        == bytes.fromhex("90 03 0001 01") + bytes.fromhex("33 0b 0003 612f62 0001") + b"kept"
+    )
+    session.out.clear()
+    split = bytes.fromhex("32 09 0003 632f64 0007") + b"up"
+    session.take(split[:5])
+    assert not heard
+    session.take(split[5:])
+    assert heard == [("c/d", b"up")]
+    assert session.out == bytes.fromhex("40 02 0007")
+    broker.publish("a/b", b"")
+    assert "a/b" not in broker.retained
