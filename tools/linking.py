@@ -12,6 +12,7 @@ import ast
 import builtins
 import itertools
 import re
+from collections import Counter
 from collections.abc import Iterator
 
 from tools.short_names import names_in_order
@@ -22,6 +23,7 @@ _BESIDE = tuple(
     f"firmware/hardware/{name}.py"
     for name in ("contactor", "light", "meter", "vehicle", "watchdog")
 )
+_OFTEN = 6
 
 
 class LinkError(Exception):
@@ -412,9 +414,10 @@ def _dotted(name: str) -> str:
 
 
 def _kept_builtins(text: str) -> str:
-    """Found among the file's own names: what is none is searched for among all of them first, and
-    there are hundreds."""
+    """What is often used, among the file's own names: what is none of them is searched for among
+    all of them first, and there are hundreds."""
     tree = ast.parse(text)
-    used = {use.name for use in _uses(tree) if isinstance(use.node, ast.Name)}
-    kept = sorted((used - _bound(tree.body)) & set(dir(builtins)))
+    often = Counter(use.name for use in _uses(tree) if isinstance(use.node, ast.Name))
+    kept = sorted(name for name in set(often) & set(dir(builtins)) if often[name] >= _OFTEN)
+    kept = [name for name in kept if name not in _bound(tree.body)]
     return "; ".join(f"{name} = {name}" for name in kept) + "\n" + text

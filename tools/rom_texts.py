@@ -2,7 +2,8 @@
 only the text of an error that never comes.
 
 The texts of errors, and those that values are put into, become pieces of one long text, which are
-copied when they are needed. What a file says more than once becomes one constant. Lines stay lines.
+copied when they are needed. What a file says more than once becomes one constant. What a class
+knows of where it was written, which nobody asks it, is deleted. Lines stay lines.
 """
 
 import ast
@@ -18,7 +19,8 @@ _TEXT = "_TEXT"
 def condensed(source: str) -> str:
     """The same program; `source` begins with a plain statement or with what it is for."""
     texts = _Texts()
-    edits = [(*span(node), new) for node, new in _long(ast.parse(source), texts)]
+    tree = ast.parse(source)
+    edits = [(*span(node), new) for node, new in (*_long(tree, texts), *_origins(tree))]
     source = edited(source, edits)
     names: dict[str, str] = {}
     edits = [(*span(node), new) for node, new in _repeated(ast.parse(source), names)]
@@ -65,6 +67,13 @@ def _long(tree: ast.Module, texts: _Texts) -> Iterator[tuple[ast.expr, str]]:
             yield from walk(one, raised, inside)
 
     yield from walk(tree, False, False)
+
+
+def _origins(tree: ast.Module) -> Iterator[tuple[ast.stmt, str]]:
+    """First in a class, in place of what says what it is for: its other names take their places."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ClassDef) and ast.get_docstring(node) is not None:
+            yield node.body[0], "del __module__, __qualname__"
 
 
 def _template(node: ast.JoinedStr) -> tuple[str, list[str]] | None:
