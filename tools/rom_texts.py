@@ -1,9 +1,10 @@
 """Constants that a board holds in memory although their content is in the ROM: 40 bytes each, be it
 only the text of an error that never comes.
 
-The texts of errors, and those that values are put into, become pieces of one long text, which are
-copied when they are needed. What a file says more than once becomes one constant. What a class
-knows of where it was written, which nobody asks it, is deleted. Lines stay lines.
+The texts of errors, those that values are put into, and what a function alone says become pieces of
+one long text, which are copied when they are needed. What a file says more than once becomes one
+constant. What a class knows of where it was written, which nobody asks it, is deleted. Lines stay
+lines.
 """
 
 import ast
@@ -46,6 +47,7 @@ class _Texts:
 
 def _long(tree: ast.Module, texts: _Texts) -> Iterator[tuple[ast.expr, str]]:
     """What is better copied when it is needed, and what stands there instead."""
+    often = Counter(ast.unparse(node) for node in _constants(tree))
 
     def walk(node, raised: bool, inside: bool):
         if isinstance(node, ast.JoinedStr):
@@ -56,11 +58,15 @@ def _long(tree: ast.Module, texts: _Texts) -> Iterator[tuple[ast.expr, str]]:
                     yield node, f"{texts.piece(text)}.format({', '.join(values)})"
             return
         if isinstance(node, ast.Constant):
-            if raised and inside and isinstance(node.value, str) and len(node.value) > 1:
-                yield node, texts.piece(node.value)
+            if inside and isinstance(node.value, str):
+                once = len(node.value) > _INTERNED and often[ast.unparse(node)] == 1
+                if once or (raised and len(node.value) > 1):
+                    yield node, texts.piece(node.value)
             return
         if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
             return  # a docstring
+        if isinstance(node, ast.Tuple) and _is_constant(node):
+            return
         raised = raised or isinstance(node, ast.Raise)
         inside = inside or isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda))
         for one in ast.iter_child_nodes(node):

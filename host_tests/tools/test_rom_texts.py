@@ -40,6 +40,12 @@ def test_such_a_text_is_no_constant_of_its_own():
     )
 
 
+def test_what_one_function_alone_says_is_copied_when_it_is_needed():
+    source = "pass\ndef f():\n    return {'a longer text': 'short', 'x': ('another text', 1)}\n"
+    assert "{_TEXT[0:13].decode(): 'short', 'x': ('another text', 1)}" in condensed(source)
+    assert ran(source)["f"]() == {"a longer text": "short", "x": ("another text", 1)}
+
+
 def test_what_is_said_twice_becomes_one_constant():
     source = "a = ((1, 2), b'x', 'a longer text')\nb = (3, ('a longer text', b'x', (1, 2)))\n"
     assert condensed(source) == source  # of tuples the whole alone counts
