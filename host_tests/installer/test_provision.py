@@ -165,7 +165,7 @@ def test_a_board_that_is_another_charger_is_not_taken_over_unasked(workshop):
     board = workshop.installed(one)
     refused = workshop.provision(board, other)
     assert refused.status == 1 and f"is '{one}' of 'home'" in refused.err
-    assert "say --yes" in refused.err
+    assert "say --yes" in refused.err and "it was restarted" in refused.err
     taken = workshop.provision(board, other, "--yes")
     assert taken.status == 0, taken
     assert f"erased: it was '{one}' of 'home'" in taken.found["done"]

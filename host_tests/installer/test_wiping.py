@@ -276,6 +276,17 @@ def test_a_flash_that_does_not_erase_is_said_to_be(site, bare, fault):
     assert re.search("block [03] .*does not erase", answer.err), answer.err
 
 
+def test_a_board_with_a_key_that_nobody_knows_gets_another_only_with_yes(site, bare):
+    """--again is about the portal's key alone."""
+    site("charger", "remove", "garage")
+    main(["--home", str(site.home), "charger", "add", "garage"])
+    call = ("charger", "rekey", "garage", "--port", bare.serial)
+    refused = site(*call, "--again")
+    assert refused.status == 1 and "say --yes" in refused.err
+    assert site(*call, "--yes").status == 0
+    assert json.loads(site.files()["config.json"])["charger_key"] == site.key
+
+
 def test_a_new_key_is_on_the_board_and_nothing_else_is_changed(site, bare):
     before = site.files()
     answer = site("charger", "rekey", "garage", "--port", bare.serial)

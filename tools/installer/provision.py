@@ -276,10 +276,15 @@ def _owned(order: Order, result: Result, link: Link) -> dict[str, Any] | None:
             other += " with other keys"
         lost = wiping.undelivered(link)
         events = "" if not lost or not lost[0] else f", {count(lost[0], 'event')} not delivered yet"
-        if not order.sure(
+        question = (
             f"the board at {order.port} is {other}. Erase it{events}, and make it "
             f"'{order.charger}'?"
-        ):
+        )
+        try:
+            wanted = order.sure(question)
+        except Refusal as nobody:
+            raise Refusal(f"{nobody}; it was restarted, and goes on as it was") from None
+        if not wanted:
             raise Refusal(
                 f"the board at {order.port} is {other}{events}; it was restarted and goes on as "
                 f"that. Put that of '{order.charger}' on the cable, or say --yes to erase this one"

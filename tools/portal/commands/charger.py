@@ -145,6 +145,10 @@ def rekey(
         bool,
         typer.Option("--again", help="Another one, though its board has not shown the last."),
     ] = False,
+    yes: Annotated[
+        bool,
+        typer.Option("--yes", help="With --port: also a board with a key that is not known."),
+    ] = False,
 ) -> None:
     """Give a charger a new key; the old one is dead at once.
 
@@ -152,8 +156,10 @@ def rekey(
     it tells is held back. Interrupted, run it again.
     """
     if port is not None:
-        _rekey_board(call, name, port, again)
+        _rekey_board(call, name, port, again, yes)
         return
+    if yes:
+        raise WrongUsage("--yes goes with --port")
     from tools.portal import chargers, database, rekeying
 
     with database.changing(call.home) as session:
@@ -171,7 +177,7 @@ def rekey(
     )
 
 
-def _rekey_board(call: Call, name: str, port: str, again: bool) -> None:
+def _rekey_board(call: Call, name: str, port: str, again: bool, yes: bool) -> None:
     from tools.installer import whose
     from tools.installer.link import Link
     from tools.portal import board_config, chargers, database, publishing, rekeying
@@ -187,10 +193,10 @@ def _rekey_board(call: Call, name: str, port: str, again: bool) -> None:
                 f"--port {port} --charger {name}'"
             )
         whose.require(found, owner)
-        if found.get("charger_key") not in keys and not again:
+        if found.get("charger_key") not in keys and not yes:
             raise Refusal(
                 f"the board at {port} has a key that '{name}' does not have: was it another one's "
-                "of that name before? If it is the right one, say --again"
+                "of that name before? If it is the right one, say --yes"
             )
         with database.changing(call.home) as session:
             charger = chargers.find(session, name)
