@@ -16,7 +16,7 @@ from firmware.cards.mfrc522 import FIELD_GUARD_MS, WAKE_MS
 
 _POLL_MS = const(25)
 # While somebody is expected to hold a card there at any moment.
-AWAITED_MS = const(8)
+AWAITED_MS = const(6)
 # A card that was read and lies there is looked at this often, until it is missed once.
 PRESENT_MS = const(100)
 

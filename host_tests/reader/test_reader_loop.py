@@ -91,9 +91,9 @@ def test_a_card_that_was_taken_away_is_known_to_be_gone_within_a_quarter_second(
     assert bench.now_ns - taken_ns < 250_000_000
 
 
-def test_a_card_that_is_awaited_is_looked_for_every_8_ms(bench: Bench, run) -> None:
+def test_a_card_that_is_awaited_is_looked_for_every_6_ms(bench: Bench, run) -> None:
     bench.reader._awaited = lambda: True
-    assert all(7 <= gap <= 9 for gap in gaps(run(50)))
+    assert all(5 <= gap <= 7 for gap in gaps(run(50)))
     bench.place("04a1b2c3")
     assert all(99 <= gap <= 102 for gap in gaps(run(20))[3:])
 
