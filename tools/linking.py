@@ -1,17 +1,20 @@
 """Modules that stay in a board's memory put into one before the firmware is compiled: there each
 module, and each name that one takes from another, costs memory for good.
 
+    python -m tools.linking LINE    where line LINE of "firmware.app" in a traceback is written
+
 What `firmware/app.py` imports at its top, and what that imports, follows each other in one file
-that takes app.py's place, each with its own lines, so that `place` finds a traceback's. What is
-loaded now and then remains a module of its own and takes from that one what it names. Constants
-that only the one file names are put in place by the compiler. A name that stands for two things is
-made another one; what a class or an instance calls its own is never touched.
+that takes app.py's place, each with its own lines. What is loaded now and then remains a module of
+its own and takes from that one what it names. Constants that only the one file names are put in
+place by the compiler. What is not a class gets a name that is there anyhow, as an attribute's or a
+parameter's: each different name costs. What a class or an instance calls its own is not touched.
 """
 
 import ast
 import builtins
 import itertools
 import re
+import sys
 from collections import Counter
 from collections.abc import Iterator
 
@@ -421,3 +424,10 @@ def _kept_builtins(text: str) -> str:
     kept = sorted(name for name in set(often) & set(dir(builtins)) if often[name] >= _OFTEN)
     kept = [name for name in kept if name not in _bound(tree.body)]
     return "; ".join(f"{name} = {name}" for name in kept) + "\n" + text
+
+
+if __name__ == "__main__":
+    from tools import mpy
+
+    for argument in sys.argv[1:]:
+        print("{}:{}".format(*place(int(argument), mpy.sources())))
