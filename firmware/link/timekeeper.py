@@ -79,7 +79,7 @@ async def keep(
 
 def _forget(name):
     """Whoever needs the module again loads it again; also one that was not loaded to its end."""
-    package = sys.modules["firmware.link"]
+    package = sys.modules.get("firmware.link")  # none where not even that found memory
     sys.modules.pop("firmware.link." + name, None)
     if hasattr(package, name):
         delattr(package, name)

@@ -275,3 +275,11 @@ def test_a_question_that_finds_no_memory_ends_nothing():
     world.failure = None
     world.run(5_000)
     assert world.clock.is_set
+
+
+def test_what_was_not_even_loaded_is_forgotten_too():
+    package = sys.modules.pop("firmware.link")
+    try:
+        timekeeper._forget("ntp")
+    finally:
+        sys.modules["firmware.link"] = package
