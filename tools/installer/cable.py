@@ -45,12 +45,12 @@ class Dropped(Refusal):
 
 class Cable:
     """An open port, with the few methods of pyserial's that mpremote's transport uses. `sent` and
-    `received`: bytes so far. `tail`: the last of what came."""
+    `received`: bytes so far. `tail`: the last of what came. `unfinished`: what `lines` has kept."""
 
     def __init__(self, port: str):
         self.port = port
         self.sent = self.received = 0
-        self.tail = b""
+        self.tail = self.unfinished = b""
         self._waiting = b""
         self._serial: Any = opened(port, BAUD, timeout=0, write_timeout=_WRITE_S)
 
@@ -130,6 +130,19 @@ class Cable:
         self._take()
         found, self._waiting = self._waiting, b""
         return found
+
+    def type(self, data: bytes) -> None:
+        """For the program that runs there."""
+        try:
+            self.write(data)
+        except TransportError:
+            pass  # it takes nothing: it will not answer either
+
+    def lines(self) -> list[str]:
+        """The whole lines that have come since the last time. Does not wait."""
+        *whole, unfinished = (self.unfinished + self.rest()).split(b"\n")
+        self.unfinished = unfinished[-_TAIL_BYTES:]
+        return [line.decode(errors="replace").strip() for line in whole]
 
     def pulse_reset(self) -> bool:
         """Pull the board's EN line by RTS, as the boards' own USB converters have it wired. False

@@ -130,7 +130,6 @@ class Link:
         self._say = say
         self._attended = False
         self._helpers = False
-        self._line = b""
         self._cable = Cable(port)
         self._repl = RawRepl(self._cable)
 
@@ -248,16 +247,11 @@ class Link:
 
     def type(self, line: str) -> None:
         """A line for the program that runs there."""
-        try:
-            self._cable.write(line.encode() + b"\r\n")
-        except TransportError:
-            pass  # it reads nothing: it will not answer either
+        self._cable.type(line.encode() + b"\r\n")
 
     def heard(self) -> list[str]:
         """The whole lines that the board has said since the last time. Does not wait."""
-        *lines, self._line = (self._line + self._cable.rest()).split(b"\n")
-        shown = [line.decode(errors="replace").strip() for line in lines]
-        return [line for line in shown if line]
+        return [line for line in self._cable.lines() if line]
 
     def close(self) -> None:
         """Restart the board, unless that is done, and let go of the port."""
@@ -311,7 +305,7 @@ class Link:
         repl.in_raw_repl = True
         repl.use_raw_paste = True
         self._helpers = False
-        self._line = cable.tail = b""
+        cable.unfinished = cable.tail = b""
         try:
             self.helped(b"pass")
         except BoardError:

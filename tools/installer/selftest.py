@@ -5,8 +5,6 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from mpremote.transport import TransportError
-
 from tools.installer import remedies
 from tools.installer.cable import Cable
 from tools.installer.remedies import Row
@@ -22,7 +20,6 @@ AGAIN_S = 3.0
 LINE_S = 25.0  # the longest part waits 10 s for a card
 _PROMPT_S = 1.5
 _LOOK_S = 0.02
-_LINE_BYTES = 2_000
 
 _CTRL_B = b"\x02"
 _FILES = b"import os; print('files:', os.listdir('/'))\r\n"
@@ -58,7 +55,7 @@ def run(port: str, say: Say = lambda line: None) -> list[Row]:
     try:
         return _carried_out(console, say)
     except KeyboardInterrupt:
-        console.type(b"\r\nstop\r\n")
+        console.cable.type(b"\r\nstop\r\n")
         raise
     finally:
         console.cable.close()
@@ -77,14 +74,7 @@ class _Console:
         self.port = cable.port
         self.last: list[str] = []  # lines that were no answers of the self-test
         self.heard = False
-        self._data = b""
         self._waiting: list[str] = []
-
-    def type(self, data: bytes) -> None:
-        try:
-            self.cable.write(data)
-        except TransportError:
-            pass  # it takes nothing: it will not answer either
 
     def lines(self, within_s: float) -> Iterator[str]:
         """The whole lines that come in that time, and ">>>" for MicroPython's prompt. Who stops
@@ -95,15 +85,13 @@ class _Console:
                 yield self._waiting.pop(0)
             if time.monotonic() >= end:
                 return
-            found = self.cable.rest()
-            if not found:
+            before = self.cable.received
+            self._waiting += self.cable.lines()
+            if self.cable.received == before:
                 time.sleep(_LOOK_S)
                 continue
             self.heard = True
-            *whole, unfinished = (self._data + found).split(b"\n")
-            self._data = unfinished[-_LINE_BYTES:]
-            self._waiting += [line.decode(errors="replace").strip() for line in whole]
-            if self._data.rstrip().endswith(b">>>"):
+            if self.cable.unfinished.rstrip().endswith(b">>>"):
                 self._waiting.append(">>>")
 
     def answers(self, within_s: float) -> Iterator[dict[str, Any] | str]:
@@ -133,7 +121,7 @@ def _carried_out(console: _Console, say: Say) -> list[Row]:
 def _first(console: _Console) -> dict[str, Any]:
     """The first line of the answer. A board that starts may need to be asked again."""
     began = asked = time.monotonic()
-    console.type(b"\r\nselftest\r\n")
+    console.cable.type(b"\r\nselftest\r\n")
     times, crashes = 1, 0
     while True:
         for answer in console.answers(_LOOK_S):
@@ -162,7 +150,7 @@ def _first(console: _Console) -> dict[str, Any]:
         if console.heard and time.monotonic() - asked >= AGAIN_S:
             asked = time.monotonic()
             times += 1
-            console.type(b"\r\nselftest\r\n")
+            console.cable.type(b"\r\nselftest\r\n")
 
 
 def _next(console: _Console, rows: list[Row]) -> dict[str, Any]:
@@ -182,7 +170,7 @@ def _no_answer(console: _Console, crashes: int) -> Refusal:
             "again with 'tapgate provision', and see docs/trouble-shooting.md"
         )
     if not console.heard:  # a raw REPL answers nothing, until it is left
-        console.type(_CTRL_B + b"\r\n")
+        console.cable.type(_CTRL_B + b"\r\n")
         if any(line.endswith(">>>") for line in console.lines(_PROMPT_S)):
             return NotRunning(_at_prompt(console))
     if console.heard:
@@ -199,7 +187,7 @@ def _no_answer(console: _Console, crashes: int) -> Refusal:
 
 def _at_prompt(console: _Console) -> str:
     """Why MicroPython waits for commands there, as far as its files tell."""
-    console.type(_FILES)
+    console.cable.type(_FILES)
     files = ""
     for line in console.lines(_PROMPT_S):
         if line.startswith("files: ["):
