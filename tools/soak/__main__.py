@@ -31,7 +31,7 @@ def plans(days: int, seed: int) -> list[Plan]:
 
 def _lived(plan: Plan) -> Found | str:
     try:
-        return lived(plan)
+        return lived(plan, lambda text: print(text, file=sys.stderr, flush=True))
     except BenchError as error:
         return f"{plan.name}: {error}"
 
@@ -59,7 +59,8 @@ def show(found: Found, out: Console) -> None:
     faults = ", ".join(f"{name} {count}" for name, count in sorted(found.faults.items()))
     out.print(
         f"{hours:.1f} h simulated in {found.took_s:.0f} s, {found.simulated_s / found.took_s:.0f} "
-        f"times as fast as real time. {found.sessions} sessions, {found.wh / 1_000:.1f} kWh.\n"
+        f"times as fast as real time. {found.sessions} sessions, {found.wh / 1_000:.1f} kWh. "
+        f"{found.lives} lives of the board; its milliseconds have wrapped in {found.wraps}.\n"
         f"Faults: {faults}.",
         soft_wrap=True,
     )

@@ -39,8 +39,17 @@ class Charger:
     (found_ns, us, frames, reads) of the card that was found last. `wh`: of the meter, ever."""
 
     def __init__(
-        self, folder: Path, config: Path, world: World, network: Network, chance: random.Random
+        self,
+        folder: Path,
+        config: Path,
+        world: World,
+        network: Network,
+        chance: random.Random,
+        wraps_within_s: float = 6 * 3_600,
     ):
+        self._wraps_within_ms = int(wraps_within_s * 1_000)
+        self._wraps_ns = 0
+        self.wraps = 0  # of the board's milliseconds
         self._folder, self._world, self._network, self._chance = folder, world, network, chance
         self._image = blank(folder / "flash.img")
         image = mpy.image()
@@ -188,8 +197,7 @@ class Charger:
             "modules": _MODULES,
             "call_ns": CALL_NS,
             "start_ns": world.now_ns,
-            # Some hours at most before it wraps, in each life.
-            "ticks_ms": WRAP_MS - self._chance.randrange(60_000, 6 * 3_600_000),
+            "ticks_ms": WRAP_MS - self._left_ms(),
             "coarse_ms": COARSE_MS,
             "format": bool(self._files),
             "files": {name: content.hex() for name, content in self._files.items()},
@@ -206,6 +214,12 @@ class Charger:
         }
         self._cause = _HARD
         return job
+
+    def _left_ms(self) -> int:
+        """Until the milliseconds wrap in this life: on a board that takes twelve days."""
+        left_ms = self._chance.randrange(30_000, self._wraps_within_ms)
+        self._wraps_ns = self._world.now_ns + left_ms * S // 1_000
+        return left_ms
 
     def _serve(self, pipes: Line, ended: threading.Event) -> None:
         world, network = self._world, self._network
@@ -227,6 +241,7 @@ class Charger:
     def _end(self) -> None:
         """This life is over, and the next one begins at its time."""
         world = self._world
+        self.wraps += world.now_ns > self._wraps_ns
         if self._ends is None:
             return
         self._cause, begins_ns = self._ends

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -28,6 +28,7 @@ TAPS = 8  # of a day, from which on its times say something
 CLOCKS = 2.0  # times as long on this computer, from the card to the coil
 _EASE_S, _STILL_S = 5_400, 600  # before a day ends: no new faults, nobody comes
 _REST_S = 300
+_WRAP_S = 6 * 3_600  # of each life, in which its milliseconds wrap
 
 
 class Plan(NamedTuple):
@@ -71,6 +72,8 @@ class Found:
     faults: dict[str, int] = field(default_factory=dict)
     sessions: int = 0
     wh: int = 0
+    lives: int = 0
+    wraps: int = 0  # lives in which the board's milliseconds have wrapped
     coil_p99_ms: float = 0.0
     simulated_s: float = 0.0
     took_s: float = 0.0
@@ -80,26 +83,28 @@ class Found:
         return {**asdict(self), "plan": self.plan._asdict(), "coarse_ms": COARSE_MS}
 
 
-def lived(plan: Plan) -> Found:
-    """In this process, whose `time.time` is the board's from now on."""
+def lived(plan: Plan, say: Callable[[str], None] = lambda text: None) -> Found:
+    """In this process, whose `time.time` is the board's meanwhile. `say`: told of each day."""
     real = time.time
     try:
         with tempfile.TemporaryDirectory(prefix="tapgate-soak-") as folder:
-            return _Week(plan, Path(folder)).run()
+            return _Week(plan, Path(folder), say).run()
     finally:
         time.time = real
 
 
 class _Week:
-    def __init__(self, plan: Plan, folder: Path):
-        self._plan = plan
+    def __init__(self, plan: Plan, folder: Path, say: Callable[[str], None]):
+        self._plan, self._say = plan, say
         chance = random.Random(f"{plan.seed} {plan.name}")
         self._world = world = World()
         world.rule_time()
         self._site = Site(folder, plan.name, plan.cards, chance)
         self._site.config(folder / "config.json")
         self._network = Network(self._site.broker, world.unix, chance)
-        self._charger = Charger(folder, folder / "config.json", world, self._network, chance)
+        self._charger = Charger(
+            folder, folder / "config.json", world, self._network, chance, _WRAP_S / plan.pace
+        )
         self._drivers = Drivers(world, self._charger, self._site, chance, plan.pace)
         self._faults = Faults(
             world, self._charger, self._network, self._site, self._drivers, chance,
@@ -117,6 +122,7 @@ class _Week:
         self._site.take_in(int(self._world.unix()))
         found.simulated_s, found.took_s = self._world.s, time.monotonic() - began
         found.faults = dict(self._faults.done)
+        found.lives, found.wraps = charger.lives, charger.wraps
         found.sessions = len(self._drivers.told.stays)
         found.wh = sum(stay.wh for stay in self._drivers.told.stays)
         found.coil_p99_ms = _share([tap.ms for tap in self._drivers.told.taps], 0.99)
@@ -169,6 +175,7 @@ class _Week:
         taps = told.taps[self._before[0] :]
         self._before = counts
         self._found.days.append(Day(used, largest, blocks, files, *_latency(taps), *new[1:]))
+        self._say(f"{self._plan.name}: day {len(self._found.days)} of {self._plan.days}")
 
     def _untold(self) -> list[str]:
         """What the report says otherwise than the ledger, and what was lost on the way."""

@@ -73,10 +73,12 @@ def rom(image):
 def run(job, chip, _):
     wiring.flash = chip
     _let_tasks_wait()
-    for name in job["files"]:
+    for name, content in job["files"].items():
         with open(name, "wb") as file:
-            file.write(bytes.fromhex(job["files"][name]))
+            file.write(bytes.fromhex(content))
     wiring.begin(job)
+    content = None
+    job.clear()  # its memory is the firmware's
     for name in ("boot.py", "main.py"):
         with open(name) as file:
             program = file.read()
