@@ -42,7 +42,7 @@ def linked(texts: dict[str, str]) -> dict[str, str]:
     names = _Names(parts, order)
     one = "".join(parts[name].rewritten(names, order) for name in order)
     found = {name: parts[name].rewritten(names, order) for name in texts if name not in order}
-    return {**found, ONE: _kept_builtins(one)}
+    return {**found, ONE: _kept_builtins([parts[name] for name in order]) + one}
 
 
 def place(line: int, texts: dict[str, str]) -> tuple[str, int]:
@@ -116,7 +116,7 @@ class _Module:
         self.defined -= self.outside
         self.classes = {one.name for one in self.tree.body if isinstance(one, ast.ClassDef)}
         self.uses = list(_uses(self.tree))
-        self.constants = dict(_constants(self.tree, self.defined))
+        self.constants = dict(_constants(text, self.tree, self.defined))
 
     def rewritten(self, names: "_Names", order: list[str]) -> str:
         edits: list[tuple[tuple[int, int], tuple[int, int], str]] = []
@@ -299,8 +299,6 @@ def _uses(tree: ast.Module) -> Iterator[_Use]:
             own = _bound(body) | {
                 one.arg for one in ast.walk(arguments) if isinstance(one, ast.arg)
             }
-            for one in body:
-                own -= {n for g in ast.walk(one) if isinstance(g, ast.Global) for n in g.names}
             for one in (*getattr(node, "decorator_list", ()),):
                 yield from walk(one, hidden, body_of_class, text)
             for one in body:
@@ -328,8 +326,10 @@ def _uses(tree: ast.Module) -> Iterator[_Use]:
 
 
 def _bound(body) -> set[str]:
-    """What these statements give a name to, but not what is within their functions and classes."""
+    """What these statements give a name of their own to, but not what is within their functions and
+    classes."""
     found: set[str] = set()
+    others: set[str] = set()
 
     def walk(node):
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
@@ -343,21 +343,24 @@ def _bound(body) -> set[str]:
             found.add(node.name)
         elif isinstance(node, (ast.Import, ast.ImportFrom)):
             found.update((alias.asname or alias.name).split(".")[0] for alias in node.names)
+        elif isinstance(node, ast.Global):
+            others.update(node.names)
         for one in ast.iter_child_nodes(node):
             walk(one)
 
     for node in body:
         walk(node)
-    return found
+    return found - others
 
 
-def _constants(tree: ast.Module, defined: set[str]) -> Iterator[tuple[str, ast.expr | None]]:
+def _constants(
+    text: str, tree: ast.Module, defined: set[str]
+) -> Iterator[tuple[str, ast.expr | None]]:
     """What the compiler can put in place: (name, its value as far as it is not said to be one)."""
     given: dict[str, list[ast.expr]] = {}
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Global):
-            for name in node.names:
-                given.setdefault(name, []).extend((ast.Constant(0), ast.Constant(0)))
+    for line in re.findall(r"^ +global (.+)$", text, re.MULTILINE):
+        for name in re.findall(r"\w+", line):
+            given[name] = [ast.Constant(0), ast.Constant(0)]
     for node in tree.body:
         for name in _bound([node]):
             value = getattr(node, "value", None)
@@ -416,14 +419,17 @@ def _dotted(name: str) -> str:
     return name.removesuffix(".py").replace("/", ".")
 
 
-def _kept_builtins(text: str) -> str:
+def _kept_builtins(parts: list[_Module]) -> str:
     """What is often used, among the file's own names: what is none of them is searched for among
     all of them first, and there are hundreds."""
-    tree = ast.parse(text)
-    often = Counter(use.name for use in _uses(tree) if isinstance(use.node, ast.Name))
+    often = Counter(
+        use.name
+        for part in parts
+        for use in part.uses
+        if isinstance(use.node, ast.Name) and use.name not in part.defined
+    )
     kept = sorted(name for name in set(often) & set(dir(builtins)) if often[name] >= _OFTEN)
-    kept = [name for name in kept if name not in _bound(tree.body)]
-    return "; ".join(f"{name} = {name}" for name in kept) + "\n" + text
+    return "; ".join(f"{name} = {name}" for name in kept) + "\n"
 
 
 if __name__ == "__main__":
