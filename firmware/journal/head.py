@@ -26,6 +26,7 @@ _CRC_BYTES = const(4)
 _TOKEN = const(1 << 7)  # in `who`: there is one
 _IS_A_DIRECTORY = const(21)  # EISDIR
 
+STOPS_MOST = const(255)
 ROOM = const(410)  # bytes for events beside an open session
 
 Open = namedtuple(
@@ -223,7 +224,7 @@ class Head:
                 who | (_TOKEN if token else 0),
                 group,
                 self.open.t_min or 0,
-                min(255, self.open.stops),
+                min(STOPS_MOST, self.open.stops),
             )
             at += _OPEN_BYTES
         for event in events:

@@ -17,7 +17,7 @@ from micropython import const
 
 from firmware.files import Files
 from firmware.journal import records
-from firmware.journal.head import ROOM, Head, Open
+from firmware.journal.head import ROOM, STOPS_MOST, Head, Open
 from firmware.journal.numbers import Numbers
 from firmware.journal.segments import Segments
 
@@ -116,7 +116,9 @@ class Journal:
         numbers.begin(lowest, head.reserved, events is not None, bool(wrong) or head.alone)
         self._measure()
         if self.open is not None:
-            self.open = Open(*self.open[:-1], self.open.stops + 1)
+            # Nobody knows whether the session's end was in what was damaged: it goes on no more,
+            # at no later start either.
+            self.open = Open(*self.open[:-1], STOPS_MOST if wrong else self.open.stops + 1)
         self._try_first_write()
         return "; ".join(wrong) or None
 

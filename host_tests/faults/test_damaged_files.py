@@ -101,6 +101,22 @@ def is_as_before(made: Watched) -> None:
     made.charger.wait_for(coil(True), 2, tap(made.charger, ANNA))
 
 
+def test_a_session_whose_end_was_in_a_damaged_head_does_not_go_on(
+    site: Site, config: Path, flash: Path
+):
+    heads = {path.read_bytes()[6:10]: path for path in (flash / "journal").glob("[ab]")}
+    newer = heads[max(heads)]
+    content = bytearray(newer.read_bytes())
+    content[30] ^= 1
+    newer.write_bytes(content)
+    with powered(site, NAME, config, flash, first=[{"do": "plug"}]) as made:
+        made.wire.wait_for("fault", lambda event: event["fault"] == "journal_damaged")
+        ended = made.wire.wait_for("session_ended", lambda each: each["reason"] == "power_loss")
+        assert ended["wh"] == 0
+        wait(lambda: made.wire.state["state"] == "awaiting", 10, "a card is needed")
+        rests(made.charger, coil(True), 1, 0)
+
+
 @damages
 def test_all_that_a_charger_keeps(
     site: Site, config: Path, flash: Path, damage: Callable[[Path], None]

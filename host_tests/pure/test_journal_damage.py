@@ -4,6 +4,7 @@ import os
 import random
 
 from firmware.journal import records
+from firmware.journal.head import STOPS_MOST
 from firmware.journal.journal import Journal
 from host_tests.pure.flash_model import Files, Flash
 from host_tests.pure.journal_life import TOKEN, T, ended, started
@@ -74,6 +75,25 @@ def test_a_damaged_head_falls_back_to_the_other_and_repeats_no_number():
     settle(journal)
     there = [body["n"] for body in read_all(journal)]
     assert len(set(used) - set(there)) <= 4  # what only that head held
+
+
+def test_a_session_of_which_the_end_may_be_in_a_damaged_head_goes_on_at_no_later_start():
+    flash = Flash()
+    journal, _ = again(flash)
+    n = journal.add("session_started", started(), T, 1)
+    now_ms = settle(journal)
+    journal.add("session_ended", ended(n, 1, T), T, 2)
+    settle(journal, now_ms)
+    flash.flip(newer_head(flash), 30)
+    journal, damage = again(flash)
+    assert damage
+    assert journal.open is not None and journal.open.n == n and journal.open.stops == STOPS_MOST
+    journal, damage = again(flash)
+    assert damage is None
+    assert journal.open is not None and journal.open.stops >= STOPS_MOST
+    journal.add("session_ended", ended(n, 1, T), T, 3)
+    settle(journal)
+    assert again(flash)[0].open is None
 
 
 def test_nor_where_many_numbers_were_used_since_the_other():
