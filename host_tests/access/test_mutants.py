@@ -9,6 +9,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from types import ModuleType
 
+from firmware.access import verdict
 from host_tests.access import code_mutants, equivalent, table_mutants, verdict_rules
 from host_tests.access.judge import CODE, ROOT, SESSION, Judge, Rules
 from host_tests.access.table_mutants import Tables
@@ -73,6 +74,10 @@ def test_a_session_with_its_code_broken_is_caught(judge: Judge, record_property:
         else:
             fates.append((name, judge.of_code(broken)))
     record_property("access: session.py broken", settle(fates, listed))
+
+
+def test_the_real_verdicts_keep_the_rules():
+    verdict_rules.check(verdict)
 
 
 def test_a_verdict_with_its_code_broken_is_caught(record_property: Said):
