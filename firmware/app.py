@@ -49,7 +49,7 @@ _JOURNAL_STEPS = const(4)  # that bring everything to the flash
 # well: some 90 KB a second, beside 8 KB of garbage.
 _TIDY_MS = const(1_000)
 _TIDY_BYTES = const(1_048_576)
-_TIDY_BUSY_BYTES = const(8_192)
+_TIDY_BUSY_BYTES = const(24_576)
 _DIRECTORY = const(0x4000)  # the type of an entry
 
 

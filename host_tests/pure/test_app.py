@@ -267,13 +267,13 @@ def test_while_a_list_is_on_its_way_garbage_is_collected_as_it_comes():
     bench = _Bench()
     kept, app.gc = app.gc, _Collector()
     try:
-        for busy, told in ((False, []), (True, [8_192]), (True, [8_192])):
+        for busy, told in ((False, []), (True, [24_576]), (True, [24_576])):
             bench.app.sync.busy = busy
             bench.housekeeping()
             assert app.gc.thresholds == told
         bench.app.sync.busy = False
         bench.housekeeping()
-        assert app.gc.thresholds == [8_192, QUIET_BYTES]
+        assert app.gc.thresholds == [24_576, QUIET_BYTES]
     finally:
         app.gc = kept
 
