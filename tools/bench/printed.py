@@ -146,5 +146,5 @@ def _how(found: Measured) -> str:
         "in which this computer had other things to do are left out; "
         f"{quiet.lost + faulty.lost} led to nothing; {faulty.connections} connections on the bad "
         "link.\nA card needs 0.3 to 5 ms in the field before it answers (ISO 14443-3). A look "
-        "comes every 25 ms.\nNothing here was taken on an ESP32."
+        "comes every 6 ms while a card is awaited.\nNothing here was taken on an ESP32."
     )
