@@ -76,7 +76,8 @@ def _sum(name):
 def _read(name):
     try:
         with open(name) as file:
-            found = json.loads(file.read(_LIMIT_BYTES))
+            # As much as there is: MicroPython sets aside all that is asked for, in one piece.
+            found = json.loads(file.read(min(os.stat(name)[6], _LIMIT_BYTES)))
         return found if isinstance(found, dict) else None
     except (OSError, ValueError, RuntimeError):
         return None
