@@ -42,7 +42,7 @@ def test_no_more_memory_is_asked_for_than_the_file_is_long():
     with open(path, "w") as file:
         file.write(json.dumps({"charger": "left"}))
     sizes = []
-    about.open = lambda name: _Asked(open(name), sizes)
+    about.open = lambda name: _Asked(open(name), sizes)  # noqa: SIM115
     try:
         assert about._read(path) == {"charger": "left"}
     finally:
