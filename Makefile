@@ -22,7 +22,7 @@ help:
 	@echo "make bench     the budgets, measured in modelled board time: three minutes; build/bench.json"
 	@echo "make fleet     20 chargers, 200 changes, faults in between: about five minutes"
 	@echo "make sessions  1,000 sessions without a link, with power cuts and kills"
-	@echo "make soak      two chargers for a simulated week: a quarter of an hour; build/soak.json"
+	@echo "make soak      two chargers for a simulated week: 10 to 20 minutes; build/soak.json"
 	@echo "make mutants   the session's rules broken in 7,600 ways, one at a time: four minutes"
 	@echo "make fuzz      110,000 inputs for what reads messages, files and cards: ten minutes"
 	@echo "make papers    what is generated in docs/, after a change to pins or light"

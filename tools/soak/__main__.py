@@ -38,11 +38,9 @@ def _lived(plan: Plan) -> Found | str:
 
 def show(found: Found, out: Console) -> None:
     plan = found.plan
-    life = "lives" if plan.resets else "one life"
-    table = Table(
-        title=f"{plan.name}: {plan.cards:,} cards, {life}; seed {plan.seed}",
-        title_justify="left",
-    )
+    life = "several lives" if plan.resets else "one life"
+    out.print(f"\n{plan.name}: {plan.cards:,} cards, {life}; seed {plan.seed}", highlight=False)
+    table = Table()
     for name in ("day", "heap", "largest piece", "blocks", "files", "taps", "p50 / p99 ms",
                  "computer", "visits", "sessions", "connections", "changes", "events",
                  "starts"):  # fmt: skip
