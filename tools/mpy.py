@@ -2,7 +2,6 @@
 
 import ast
 import hashlib
-import json
 import os
 import re
 import subprocess
@@ -72,27 +71,6 @@ def version(texts: dict[str, str] | None = None) -> str:
         if line.startswith("VERSION = "):
             return ast.literal_eval(line.partition(" = ")[2])
     raise CompileError("firmware/__init__.py: no VERSION")
-
-
-def choice(
-    image: bytes, slot: str, version: str, proven: bool, before: dict[str, Any] | None = None
-) -> bytes:
-    """The content of firmware.json, by which main.py runs `image` in that slot.
-
-    before: what it goes back to if this one does not prove itself; without it, and where it is
-    proven, there is no trial. What an update says is worked out in tools/installer/slots.py.
-    """
-    chosen = {
-        "run": slot,
-        "sha256": hashlib.sha256(image).hexdigest(),
-        "bytes": len(image),
-        "version": version,
-        "proven": proven,
-        "starts": 0,
-        "before": before,
-        "gave_up": None,
-    }
-    return json.dumps(chosen).encode()
 
 
 def image(texts: dict[str, str] | None = None) -> bytes:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tools import mpy
+from tools.installer import slots
 from tools.romfs import PARTITION_BYTES, SLOT_BYTES, ImageError, image
 from tools.virtual.board_files import install
 from tools.virtual.flash import Flash, FlashError, Rom, open_flash
@@ -85,7 +86,7 @@ def test_the_starters_go_into_the_flash_and_the_firmware_into_the_rom(project, f
 @pytest.mark.parametrize("slot", ["a", "b"])
 def test_a_firmware_that_is_there_already_is_left_as_it_is(project, flash, rom, slot):
     made = mpy.image()
-    choice = mpy.choice(made, slot, "1.2.3", proven=False, before={"run": "a"})
+    choice = slots.alone(slots.Wanted(made, "1.2.3"), slot)
     rom.install(made, slot)
     flash.install({mpy.CHOICE: choice})
     before = rom.path.read_bytes()
@@ -97,7 +98,7 @@ def test_a_firmware_that_is_there_already_is_left_as_it_is(project, flash, rom, 
 def test_another_firmware_or_a_damaged_one_gives_way(project, flash, rom):
     made = mpy.image()
     rom.install(image({"firmware/app.mpy": b"other"}), "b")
-    flash.install({mpy.CHOICE: mpy.choice(made, "b", "1.2.3", proven=True)})
+    flash.install({mpy.CHOICE: slots.alone(slots.Wanted(made, "1.2.3"), "b")})
     install(b"{}", flash, rom)
     assert rom.slot("a").startswith(made)
     assert json.loads(flash.read(mpy.CHOICE) or b"")["run"] == "a"

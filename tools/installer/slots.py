@@ -1,6 +1,6 @@
 """Which of the two places in the ROM an update goes to, and what /firmware.json says of it: pure.
 
-main.py reads that file at each start; replacing it is the one step in which an update happens.
+The loader reads that file at each start; replacing it is the one step in which an update happens.
 """
 
 import hashlib
@@ -59,6 +59,11 @@ def plan(wanted: Wanted, state: State | None, whole: set[str]) -> Plan:
     slot = SLOTS[1 - SLOTS.index(runs["run"])] if runs else SLOTS[0]
     after = _state(wanted.entry(slot), proven=False, before=runs if proven else None)
     return Plan(slot, first, after)
+
+
+def alone(wanted: Wanted, slot: str = SLOTS[0]) -> bytes:
+    """What /firmware.json says where one version runs, on no trial."""
+    return text(_state(wanted.entry(slot), proven=True, before=None))
 
 
 def named(state: State | None) -> list[State]:

@@ -15,11 +15,11 @@ from typing import Any
 from tools import mpy
 from tools.bench import frames
 from tools.bench.running import BLOCK_BYTES, BenchError, blank, board
+from tools.installer import slots
 from tools.soak import line
 from tools.soak.line import Gone, Line, Question
 from tools.soak.network import Network
 from tools.soak.world import S, World
-from tools.virtual.flash import SLOTS
 from tools.virtual.wiring import DEFAULTS
 
 BOARD = Path(__file__).with_name("board")
@@ -58,7 +58,7 @@ class Charger:
         self._files = {
             **mpy.starters(),
             "config.json": config.read_bytes(),
-            mpy.CHOICE: mpy.choice(image, SLOTS[0], mpy.version(), proven=True),
+            mpy.CHOICE: slots.alone(slots.Wanted(image, mpy.version())),
         }
         self.connected = self.coil = False
         self.reader_dead = self.feedback_lost = False

@@ -8,6 +8,7 @@ import json
 import subprocess
 
 from tools import mpy
+from tools.installer import slots
 from tools.virtual.console import say
 from tools.virtual.flash import SLOTS, Flash, Rom
 
@@ -23,7 +24,7 @@ def install(config: bytes, flash: Flash, rom: Rom | None) -> None:
         image = mpy.image()
         if not _runs(image, flash.read(mpy.CHOICE), rom):
             rom.install(image)
-            files[mpy.CHOICE] = mpy.choice(image, SLOTS[0], mpy.version(), proven=True)
+            files[mpy.CHOICE] = slots.alone(slots.Wanted(image, mpy.version()))
         found = flash.files(_FOLDER)
         if all(_compiled_here(name, content) for name, content in found.items()):
             flash.remove(_FOLDER)
