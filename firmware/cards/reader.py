@@ -17,6 +17,9 @@ from firmware.cards.mfrc522 import FIELD_GUARD_MS, WAKE_MS
 _POLL_MS = const(25)
 # While somebody is expected to hold a card there at any moment.
 AWAITED_MS = const(6)
+# After HLTA nothing is sent for a millisecond (ISO 14443-3, HLTA); and whoever was read has had an
+# answer: there is no hurry.
+_HALTED_MS = const(10)
 # A card that was read and lies there is looked at this often, until it is missed once.
 PRESENT_MS = const(100)
 
@@ -102,7 +105,7 @@ class Reader:
         while True:
             started_ms = ticks_ms()
             self.beat()
-            self.poll()
+            outcome = self.poll()
             presentation = self.presentation
             if presentation.settled or not presentation.present:
                 self._between()
@@ -112,7 +115,7 @@ class Reader:
             elif period_ms > AWAITED_MS and self._awaited():
                 period_ms = AWAITED_MS
             pause_ms = period_ms - ticks_diff(ticks_ms(), started_ms)
-            await asyncio.sleep_ms(pause_ms if pause_ms > 1 else 1)
+            await asyncio.sleep_ms(max(pause_ms, _HALTED_MS if outcome == NUMBER else 1))
 
     def poll(self) -> int:
         """One look, or one step of a recovery: a few ms at most. Returns what it ended with (see

@@ -98,6 +98,16 @@ def test_a_card_that_is_awaited_is_looked_for_every_6_ms(bench: Bench, run) -> N
     assert all(99 <= gap <= 102 for gap in gaps(run(20))[3:])
 
 
+def test_a_card_that_was_halted_is_left_in_peace_however_long_its_number_took(
+    bench: Bench, run
+) -> None:
+    bench.reader._awaited = lambda: True
+    bench.place("04a1b2c3")
+    bench.reader.presentation._on_card = lambda number: bench.sleep_ns(40_000_000)
+    (gap,) = gaps(run(2))
+    assert gap >= 40 + 10
+
+
 def test_who_polls_more_often_anyhow_goes_on_with_that(bench: Bench, run) -> None:
     bench.reader._awaited = lambda: True
     bench.reader._poll_ms = 5
