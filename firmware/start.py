@@ -173,8 +173,8 @@ def leave_to_console(app, board) -> None:
     if app is not None:
         app.open()  # first: tools send Ctrl-C twice, and the second cuts short what comes here
         feed = app.feed
-    elif board is not None:
-        watchdog = board.watchdog()  # the one that may run already
+    elif board is not None and board.guarded is not None:
+        watchdog = board.guarded
         feed = lambda _: watchdog.starting()  # noqa: E731
     # The watchdog cannot be stopped: from here on a timer feeds it.
     if feed is not None:

@@ -167,6 +167,7 @@ def condensed(table: str) -> tuple:
     for state in sorted(of_states):
         place = len(text)
         text += "".join(of_states[state]) + "\n"
+        assert len(text) < 1 << 15
         places[state] = len(text) << 15 | place
     return (text + "\n").encode(), places
 

@@ -28,8 +28,11 @@ class Board:
 
     config: a checked configuration. machine: the module, or what stands for it. The coil is driven
     low first. The contactor stays open until `contactor.interlock` is given. `id` is the chip's
-    number in hex, `reset_cause` one of "power", "hard", "watchdog", "sleep", "soft".
+    number in hex, `reset_cause` one of "power", "hard", "watchdog", "sleep", "soft". `guarded`: the
+    watchdog, once it runs.
     """
+
+    guarded = None
 
     def __init__(self, config: dict, machine):
         pins = config["pins"]
@@ -56,8 +59,9 @@ class Board:
         self.reset_cause = _reset_cause(machine)
 
     def watchdog(self) -> Watchdog:
-        """Start the watchdog timer, which nothing can stop again."""
-        return Watchdog(self._machine.WDT(timeout=WATCHDOG_MS))
+        """Start the watchdog timer, which nothing can stop again; `guarded` then."""
+        self.guarded = Watchdog(self._machine.WDT(timeout=WATCHDOG_MS))
+        return self.guarded
 
 
 def alarm(settings: dict | None, machine) -> None:

@@ -14,7 +14,7 @@ finally:
 class _Board:
     """What start.py finds on a board, and what it did there, in order."""
 
-    def __init__(self, ended_by, makes=None):
+    def __init__(self, ended_by, makes=None, guarded=True):
         self.done = done = []
         self.updates = updates = []
 
@@ -43,7 +43,7 @@ class _Board:
                     callback(None)
 
         fed = Stand(starting=lambda: done.append("fed"))
-        made = Stand(watchdog=lambda: fed)
+        made = Stand(guarded=fed if guarded else None)
         board = Stand(Board=lambda settings, machine: made, alarm=lambda lamp, machine: None)
         config = Stand(
             load=lambda path: {"broker": {"tls": False}},
@@ -91,6 +91,9 @@ def test_ctrl_c_while_the_charger_is_being_made_leaves_the_board_fed():
     board = _Board(None, makes=KeyboardInterrupt())
     assert board.start() is True
     assert board.done == ["timer", "fed"]
+    board = _Board(None, makes=KeyboardInterrupt(), guarded=False)
+    assert board.start() is True
+    assert board.done == [], "no watchdog runs yet"
 
 
 def test_a_second_ctrl_c_finds_the_contactor_open():

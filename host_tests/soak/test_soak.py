@@ -109,7 +109,6 @@ def test_what_grows_from_the_first_day_to_the_last_is_named():
         "files": {"files": 20 + week.FILES},
         "p50": {"p50_ms": 12.1 + week.P50_MS},
         "p99": {"p99_ms": 20.1 + week.P99_MS},
-        "computer": {"us": 401},
     }.items():
         (found,) = drift([first, Day(**{**vars(first), **worse})])
         assert what in found

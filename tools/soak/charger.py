@@ -71,7 +71,6 @@ class Charger:
         self._records: dict[str, bytes] = {}
         self._silence = frames.look(None).answers[0][1].hex()
         self.lives = 0
-        self.questions: collections.Counter = collections.Counter()
         self.said: collections.deque[str] = collections.deque(maxlen=60)
         self.unasked: list[str] = []  # resets that nobody has caused
         self.restart_asked = self._stopped = False
@@ -226,7 +225,6 @@ class Charger:
         world.look_closely(10)
         while True:
             question = pipes.question(lambda: not ended.is_set())
-            self.questions[question.what] += 1
             world.now_ns = max(world.now_ns, question.now_ns)
             self._wh_now = question.pulses
             number, data = self._answered(question)

@@ -63,7 +63,6 @@ class Told:
     taps: list[Tap] = field(default_factory=list)
     wrong: list[str] = field(default_factory=list)
     visits: int = 0
-    refused: int = 0
 
 
 class Drivers:
@@ -140,7 +139,6 @@ class Drivers:
         if self.stay is None:
             if may and not before and not self._trouble_now:
                 self._wrong(f"{person or uid} was not let in by {uid}")
-            self.told.refused += 1
             self._right = None
             yield chance.uniform(5, 60)
         else:

@@ -23,7 +23,7 @@ class Network:
         self.wrong: set[str] = set()
         self._session: Session | None = None
         self._pending = bytearray()
-        self._over = self._refused = self._hangs = False
+        self._over = self._refused = False
         self.connections = 0
 
     def break_link(self) -> None:
@@ -33,7 +33,6 @@ class Network:
 
     def lose_link(self) -> None:
         """Whatever stands is dead, and nobody says so."""
-        self._hangs = self._session is not None
         self._forget()
 
     def spoil(self) -> None:
@@ -51,8 +50,8 @@ class Network:
     def connect(self) -> None:
         self.close()
         if "radio" in self.wrong or "no route" in self.wrong:
-            self._hangs = True
-        elif "broker" in self.wrong:
+            return  # it hangs
+        if "broker" in self.wrong:
             self._refused = True
         else:
             self.connections += 1
@@ -72,7 +71,7 @@ class Network:
         return found
 
     def close(self) -> None:
-        self._over = self._refused = self._hangs = False
+        self._over = self._refused = False
         self._forget()
         self._pending.clear()
 
