@@ -38,15 +38,22 @@ def load() -> dict | None:
     try:
         state, image = _choose(_mapped(), _read())
     except Incomplete:
-        for name in ("firmware/start.py", "firmware/start.mpy"):
-            try:
-                os.stat(name)
-                return None
-            except OSError:
-                pass
+        # Beside slots that are damaged it is what `mip` has left, and more than the memory holds.
+        if _is_there(_FILE):
+            raise
+        if _is_there("firmware/start.py") or _is_there("firmware/start.mpy"):
+            return None
         raise
     _mount(image)
     return state
+
+
+def _is_there(name):
+    try:
+        os.stat(name)
+    except OSError:
+        return False
+    return True
 
 
 class Trial:

@@ -55,15 +55,16 @@ def test_a_first_installation_is_on_no_trial_however_often_it_crashes():
     assert board.mounted == A and board.files.operations == 0
 
 
-def test_a_firmware_in_the_flash_runs_only_where_no_slot_does():
+def test_a_firmware_in_the_flash_runs_only_where_none_was_chosen():
     for name in ("firmware/start.py", "firmware/start.mpy"):
-        for nothing_in_rom in ({"choice": None}, {"choice": b"{"}, {"a": b"", "b": b""}):
-            has: dict = {"choice": on_trial()}
-            has.update(nothing_in_rom)
-            board = Board(**has)
+        board = Board(None)
+        board.files.flash.contents[name] = [b""]
+        assert board.runs() is None
+        assert board.mounted == "slot a" and board.files.operations == 0
+        for damaged in ({"choice": b"{"}, {"choice": on_trial(), "a": b"", "b": b""}):
+            board = Board(**damaged)
             board.files.flash.contents[name] = [b""]
-            assert board.runs() is None
-            assert board.mounted == "slot a" and board.files.operations == 0
+            assert board.fails(), "more than the memory holds, as `mip` left it"
         board = Board(on_trial())
         board.files.flash.contents[name] = [b""]
         assert board.runs()["version"] == "0.2.0" and board.mounted == B
