@@ -340,6 +340,27 @@ def test_what_was_read_once_does_not_stand_in_for_what_is_gone():
     assert store.lookup(token(1)) is None
 
 
+def test_what_came_behind_a_block_that_was_filled_up_is_found_again():
+    """An update that a power cut ended: shards of one pack, and another one's in between."""
+    built = List(people(range(9_500)), 6)
+    body, raw = built.ref(1)
+    flash = Flash()
+    store = opened(flash)
+    draft = begun(store, raw, ref.check(body), built.index)
+    list(store.prepare(draft))
+    came = (0, 4, 1, 5, 2)  # packs 0, 1, 0, 1, 0
+    for i in came:
+        assert 2_048 < len(built.shards[i]) < 4_096
+        draft.put(i, built.shards[i])
+    store.room(draft)  # all that came is on the flash
+    assert flash.data("list/00")[4_096 : 4_096 + 4] == b"TGS1"  # behind a filled block
+    again = opened(flash)
+    draft = again.draft(raw, ref.check(body), returned(again.kept_index(ref.check(body))))
+    list(again.prepare(draft))
+    assert [i for i in came if draft.lacks(i)] == []
+    assert draft.missing == 64 - len(came)
+
+
 def test_a_pack_that_cannot_be_opened_is_nobody_and_is_not_begun_anew():
     old, new = List(people(range(64)), 2), List(people(range(65)), 2)
     flash = filled(old)
