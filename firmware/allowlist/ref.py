@@ -40,8 +40,8 @@ def _cards(found):
 
 def _digest(found):
     if type(found) is str and len(found) == _DIGEST_DIGITS:
-        for digit in found:
-            if digit not in "0123456789abcdef":
+        for digit in found.encode():
+            if digit not in b"0123456789abcdef":
                 break
         else:
             return found
