@@ -106,27 +106,29 @@ _AT_COLL = const(5)
 _AT_DATA = const(6)
 _STATUS_REGISTERS = const((_COM_IRQ, _ERROR, _FIFO_LEVEL, _CONTROL, _COLL))
 
-# Supervised registers: name, register, value after configure(), the bits of it that count.
+# Supervised registers, each with its value after configure(); of Status2Reg one bit counts.
 # ModeReg: the transmitter waits for the field; CRC preset 6363. TModeReg: the timer starts by
 # itself. Thus an exchange while the antenna is off ends as DEAD, never as SILENCE.
 _SETTINGS = (
-    ("VersionReg", _VERSION, 0x00, 0xFF),
-    ("TxModeReg", _TX_MODE, 0x00, 0xFF),
-    ("RxModeReg", _RX_MODE, 0x00, 0xFF),
-    ("TModeReg", _T_MODE, 0x80, 0xFF),
-    ("TPrescalerReg", _T_PRESCALER, _PRESCALER, 0xFF),
-    ("TReloadReg high", _T_RELOAD_HIGH, 0x00, 0xFF),
-    ("TReloadReg low", _T_RELOAD_LOW, _RELOAD_SELECTION, 0xFF),
-    ("TxASKReg", _TX_ASK, 0x40, 0xFF),
-    ("ModeReg", _MODE, 0x3D, 0xFF),
-    ("RFCfgReg", _RF_CFG, 0x58, 0xFF),
-    ("Status2Reg", _STATUS2, 0x00, _CRYPTO1_ON),
-    ("TxControlReg", _TX_CONTROL, _ANTENNA_ON, 0xFF),
-)
+    _VERSION, 0x00,
+    _TX_MODE, 0x00,
+    _RX_MODE, 0x00,
+    _T_MODE, 0x80,
+    _T_PRESCALER, _PRESCALER,
+    _T_RELOAD_HIGH, 0x00,
+    _T_RELOAD_LOW, _RELOAD_SELECTION,
+    _TX_ASK, 0x40,
+    _MODE, 0x3D,
+    _RF_CFG, 0x58,
+    _STATUS2, 0x00,
+    _TX_CONTROL, _ANTENNA_ON,
+)  # fmt: skip
+_SUPERVISED = const(12)
 _AT_VERSION = const(0)
 _AT_RELOAD_HIGH = const(5)
 _AT_RELOAD_LOW = const(6)
 _AT_GAIN = const(9)
+_AT_STATUS2 = const(10)
 _AT_ANTENNA = const(11)
 
 
@@ -165,13 +167,13 @@ class MFRC522:
         self._sending = bytearray(_SEND_WHOLE)
 
         # Read back: the status registers, then n bytes of the FIFO or the supervised registers.
-        self._got = bytearray(1 + len(_STATUS_REGISTERS) + len(_SETTINGS))
+        self._got = bytearray(1 + len(_STATUS_REGISTERS) + _SUPERVISED)
         self._status = tuple(
             [_pipelined(_STATUS_REGISTERS + (_FIFO_DATA,) * n, self._got) for n in range(6)]
         )
-        supervised = tuple([line[1] for line in _SETTINGS])
+        supervised = tuple([_SETTINGS[2 * at] for at in range(_SUPERVISED)])
         self._audit = _pipelined(_STATUS_REGISTERS + supervised, self._got)
-        self._expected = bytearray([line[2] for line in _SETTINGS])
+        self._expected = bytearray([_SETTINGS[2 * at + 1] for at in range(_SUPERVISED)])
         self._expected[_AT_GAIN] = _GAINS_DB[gain_db] | 0x08  # bit 3 is reserved, 1 after reset
         self._late_got = bytearray(6)
         self._late = tuple([_pipelined((_FIFO_DATA,) * n, self._late_got) for n in range(6)])
@@ -219,8 +221,8 @@ class MFRC522:
         self._expected[_AT_RELOAD_HIGH] = 0
         self._expected[_AT_RELOAD_LOW] = self._reload = _RELOAD_SELECTION
         self._expected[_AT_ANTENNA] = _ANTENNA_ON
-        for at in range(_AT_VERSION + 1, len(_SETTINGS)):
-            self._put(_SETTINGS[at][1], self._expected[at])
+        for at in range(_AT_VERSION + 1, _SUPERVISED):
+            self._put(_SETTINGS[2 * at], self._expected[at])
         self._leftovers = False
         return self.check()
 
@@ -236,10 +238,16 @@ class MFRC522:
     def checked(self) -> str | None:
         """The same for the registers that `request(mode, audit=True)` has brought along; before the
         next exchange."""
-        for at in range(len(_SETTINGS)):
-            name, _, _, mask = _SETTINGS[at]
-            found = self._got[_AT_DATA + at] & mask
+        for at in range(_SUPERVISED):
+            found = self._got[_AT_DATA + at]
+            if at == _AT_STATUS2:
+                found &= _CRYPTO1_ON
             if found != self._expected[at]:
+                names = (
+                    "VersionReg TxModeReg RxModeReg TModeReg TPrescalerReg TReloadReg-high "
+                    "TReloadReg-low TxASKReg ModeReg RFCfgReg Status2Reg TxControlReg"
+                )
+                name = names.split()[at].replace("-", " ")
                 return "{} {:02x}, expected {:02x}".format(name, found, self._expected[at])
         return None
 
