@@ -17,7 +17,11 @@ from host_tests.end_to_end.seeing import (
     tap,
     unplug,
 )
+from tools import mpy
+from tools.installer import slots
+from tools.romfs import PARTITION_BYTES
 from tools.virtual.client import VirtualCharger
+from tools.virtual.flash import Rom, open_flash
 
 
 def test_a_welded_contactor_is_a_fault(site: Site, charger: VirtualCharger, name: str):
@@ -161,9 +165,8 @@ def test_a_task_that_breaks_opens_the_contactor_and_the_board_starts_again(
 ):
     site.tapgate("charger", "add", name)
     site.change("access", "open", "--charger", name)
-    broken = tmp_path / "broken_main.py"
-    broken.write_text(BROKEN_MAIN)
-    with VirtualCharger.start(site.config(name), tmp_path / "flash", main=broken) as charger:
+    flash = with_a_fault(site.config(name), tmp_path / "flash")
+    with VirtualCharger.start(None, flash) as charger:
         since = charger.mark()
         charger.do("plug")
         charger.wait_for(coil(True), 20, since)  # as soon as the settings have come
@@ -175,20 +178,29 @@ def test_a_task_that_breaks_opens_the_contactor_and_the_board_starts_again(
         charger.wait_for(coil(True), 20, charger.mark())
 
 
-# The firmware's own main.py, with a task that ends half a second after the contactor has closed.
-BROKEN_MAIN = """
-from firmware.charge_point import ChargePoint
-
-looks = 50
-control = ChargePoint.control
-
-def breaks(self, now_ms):
-    global looks
-    control(self, now_ms)
-    looks -= self.session.state == "charging"
-    if not looks:
-        raise ValueError("a task broke")
-
-ChargePoint.control = breaks
-exec(open("main.py").read())
+# A task that ends half a second after the contactor has closed.
+LOOK = "    def control(self, now_ms: int) -> None:\n"
+BREAKS = "LOOKS = [50]\n\n\nclass ChargePoint:\n"
+BREAK = """\
+        LOOKS[0] -= self.session.state == "charging"
+        if not LOOKS[0]:
+            raise ValueError("a task broke")
 """
+
+
+def with_a_fault(config: Path, flash: Path) -> Path:
+    """A flash, and the ROM beside it, of a board whose firmware has that in it."""
+    sources = mpy.sources()
+    text = sources["firmware/charge_point.py"]
+    begin = text.index("        if self._books.torn:\n", text.index(LOOK))
+    broken = text[:begin] + BREAK + text[begin:]
+    sources["firmware/charge_point.py"] = broken.replace("class ChargePoint:\n", BREAKS, 1)
+    image = mpy.image(sources)
+    chips = open_flash(flash)
+    rom = Rom(flash.with_name(flash.name + ".rom"), PARTITION_BYTES)
+    rom.install(image, "a")
+    chosen = slots.alone(slots.Wanted(image, mpy.version()))
+    chips.install({**mpy.starters(), "config.json": config.read_bytes(), mpy.CHOICE: chosen})
+    rom.close()
+    chips.close()
+    return flash
