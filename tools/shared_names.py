@@ -14,7 +14,8 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 
-from tools.linking import edited, span
+from tools.edits import EditError, edited, span, text_with
+from tools.link_check import LinkError
 from tools.short_names import names_in_order
 
 # What objects of MicroPython's have as well; a test holds it against the interpreter.
@@ -45,7 +46,13 @@ def shared(texts: dict[str, str], beside: Iterable[str] = ()) -> dict[str, str]:
     owned = {name for name in owned if not name.startswith("__")}
     asked = set().union(*(one.asked for one in files.values()))
     new = _chosen(owned - kept, owned & kept - asked, [has for _, has, _ in classes])
-    return {name: _parameters(file.rewritten(new)) for name, file in files.items()}
+    found = {}
+    for name, file in files.items():
+        try:
+            found[name] = _parameters(file.rewritten(new))
+        except EditError as error:
+            raise LinkError(f"{name}:{error}") from None
+    return found
 
 
 def asked_for(programs: Iterable[str]) -> set[str]:
@@ -129,8 +136,9 @@ class _File:
         edits = []
         for node in _outside_texts(self.tree):
             if isinstance(node, ast.JoinedStr):
-                source = _source(self._text, node)
-                edits.append((*span(node), _in_braces(source, r"\.([A-Za-z_]\w*)", new)))
+                within = (one for one in ast.walk(node) if isinstance(one, ast.Attribute))
+                put = {one: f".{new[one.attr]}" for one in within if one.attr in new}
+                edits += [(*span(node), text_with(node, put))] if put else []
             elif isinstance(node, ast.Attribute):
                 if node.attr in new:
                     line, end = span(node)[1]
@@ -202,9 +210,10 @@ def _parameters(text: str) -> str:
         new = dict(zip(sorted(short), free, strict=False))
         for node in _outside_texts(function):
             if isinstance(node, ast.JoinedStr):
-                edits.append(
-                    (*span(node), _in_braces(_source(text, node), r"(?<![.\w])(\w+)", new))
-                )
+                called = {one: getattr(one, "id", None) for one in ast.walk(node)}
+                called |= {one: one.arg for one in ast.walk(node) if isinstance(one, ast.arg)}
+                put = {one: new[name] for one, name in called.items() if name in new}
+                edits += [(*span(node), text_with(node, put))] if put else []
             elif isinstance(node, ast.Name) and node.id in new:
                 edits.append((*span(node), new[node.id]))
             elif isinstance(node, ast.arg) and node.arg in new:
@@ -228,22 +237,6 @@ def _outside_texts(tree) -> Iterator[ast.AST]:
     if not isinstance(tree, ast.JoinedStr):
         for node in ast.iter_child_nodes(tree):
             yield from _outside_texts(node)
-
-
-def _in_braces(text: str, pattern: str, new: dict[str, str]) -> str:
-    """An f-string: up to Python 3.11 the parser does not say where in it the names stand, which
-    are what `pattern` finds."""
-
-    def renamed(found: re.Match) -> str:
-        return found[0].replace(found[1], new.get(found[1], found[1]))
-
-    return re.sub(r"\{[^{}!:]*", lambda part: re.sub(pattern, renamed, part[0]), text)
-
-
-def _source(text: str, node: ast.AST) -> str:
-    source = ast.get_source_segment(text, node)
-    assert source is not None
-    return source
 
 
 def _documents(tree) -> Iterator[ast.Constant]:

@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
-from tools import mpy, romfs
+from tools import linking, mpy, romfs
 from tools.virtual.board_files import install, runs_in_place
 from tools.virtual.console import StandardOutput, say
 from tools.virtual.control import Control
@@ -37,6 +37,7 @@ _ERRORS = (
     ConfigFileError,
     PowerError,
     mpy.CompileError,
+    linking.LinkError,
     romfs.ImageError,
 )
 
