@@ -384,3 +384,20 @@ def test_events_in_the_journal_outlive_a_new_key(site, running):
     with Link(running.serial) as link:
         after = wiping.undelivered(link)
     assert after and after[0] >= before[0]
+
+
+@pytest.mark.parametrize("wrong", ["MemoryError", "ImportError"])
+def test_a_board_that_cannot_say_what_its_journal_holds_is_asked_about(
+    site, running, monkeypatch, wrong
+):
+    """No memory for it, or another firmware: there may be events all the same."""
+    fails = wiping._UNDELIVERED.replace("_journal.load()", f"raise {wrong}")
+    assert fails != wiping._UNDELIVERED
+    monkeypatch.setattr(wiping, "_UNDELIVERED", fails)
+    with Link(running.serial) as link, pytest.raises(wiping.NotTold, match=wrong):
+        wiping.undelivered(link)
+    answer = site("charger", "remove", "garage", "--port", running.serial)
+    assert answer.status == 1 and f"the board does not say: {wrong}" in answer.err, answer.err
+    assert site.files()["config.json"] and site.chargers() == ["garage"]
+    assert site("charger", "remove", "garage", "--port", running.serial, "--yes").status == 0
+    assert site.left() == [] and site.chargers() == []

@@ -274,8 +274,11 @@ def _owned(order: Order, result: Result, link: Link) -> dict[str, Any] | None:
         other = f"'{config.get('charger')}' of '{config.get('installation')}'"
         if other == f"'{order.owner.charger}' of '{order.owner.installation}'":
             other += " with other keys"
-        lost = wiping.undelivered(link)
-        events = "" if not lost or not lost[0] else f", {count(lost[0], 'event')} not delivered yet"
+        try:
+            lost = wiping.undelivered(link)
+            events = f", {count(lost[0], 'event')} not delivered yet" if lost and lost[0] else ""
+        except wiping.NotTold as error:
+            events = f", which may have events not delivered yet (it says: {error})"
         question = (
             f"the board at {order.port} is {other}. Erase it{events}, and make it "
             f"'{order.charger}'?"

@@ -84,37 +84,49 @@ import gc, json
 gc.collect()
 _said = None
 try:
-    try:
-        from firmware.app import Files, Journal
-    except ImportError:  # sources in the flash, or an older version
-        from firmware.files import Files
-        from firmware.journal.journal import Journal
-    class _ReadOnly(Files):
-        def open(self, path, mode):
-            if mode != "rb":
-                raise OSError(30)
-            return Files.open(self, path, mode)
-        def rename(self, old, new):
-            raise OSError(30)
-        def remove(self, path):
-            raise OSError(30)
-        def make(self, path):
-            pass
-    _journal = Journal("/journal", _ReadOnly())
-    _journal.load()
-    _said = [_journal.pending, _journal.open is not None]
-    del _journal
-except Exception:  # whatever is on it, it must not keep the board from being wiped
+    import firmware
+except ImportError:
     pass
+else:
+    try:
+        try:
+            from firmware.app import Files, Journal
+        except ImportError:  # sources in the flash, or an older version
+            from firmware.files import Files
+            from firmware.journal.journal import Journal
+        class _ReadOnly(Files):
+            def open(self, path, mode):
+                if mode != "rb":
+                    raise OSError(30)
+                return Files.open(self, path, mode)
+            def rename(self, old, new):
+                raise OSError(30)
+            def remove(self, path):
+                raise OSError(30)
+            def make(self, path):
+                pass
+        _journal = Journal("/journal", _ReadOnly())
+        _journal.load()
+        _said = [_journal.pending, _journal.open is not None]
+        del _journal
+    except Exception as error:  # no memory for it, another version, a damaged journal
+        _said = repr(error)
 print(json.dumps(_said))
 gc.collect()
 """
 
 
+class NotTold(Exception):
+    """There may be events in the journal, and the firmware on the board did not get to say it; what
+    it said instead."""
+
+
 def undelivered(link: Link) -> tuple[int, bool] | None:
-    """How many events are in the board's journal, and whether a session runs; None where that
-    cannot be told."""
+    """How many events are in the board's journal, and whether a session runs; None where there is
+    no firmware on it."""
     found = json.loads(link.run(_UNDELIVERED))
+    if isinstance(found, str):
+        raise NotTold(found)
     return None if found is None else (int(found[0]), bool(found[1]))
 
 

@@ -436,7 +436,16 @@ def _wipe_board(
         if found is not None:
             whose.require(found, owner)
             own = found.get("charger_key") in keys
-            told = wiping.undelivered(link)
+            try:
+                told = wiping.undelivered(link)
+            except wiping.NotTold as error:
+                told = None
+                if not yes:
+                    raise Refusal(
+                        f"what '{owner.charger}' has not delivered the board does not say: "
+                        f"{error}. It has been restarted, and goes on: let it connect (tapgate "
+                        f"status {owner.charger} says what waits) and say --yes, which loses that"
+                    ) from None
             if told is not None:
                 waits = Undelivered(*told)
                 _require_all_delivered(owner.charger, waits, yes, _BOARD)
