@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tools import link_check, linking, mpy, rom_texts, shared_names, short_names
+from tools import link_check, linking, mpy, rom_texts, scopes, shared_names, short_names
 from tools.linking import LinkError
 from tools.virtual.power import find_micropython
 
@@ -34,6 +34,7 @@ def said(folder: Path, files: dict[str, str], program: str, put: Callable) -> st
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         put(path, name, text)
+    folder.mkdir(exist_ok=True)
     done = subprocess.run(
         [find_micropython(), "-c", program],
         env={"MICROPYPATH": f"{folder}:.frozen"},
@@ -280,3 +281,8 @@ def test_an_f_string_that_cannot_be_written_with_other_names_is_refused(monkeypa
     monkeypatch.setattr(ast, "unparse", lambda node: "f'something else'")
     with pytest.raises(LinkError, match=r"x\.py:2: an f-string"):
         short_names.shorten({"x.py": "def f(value):\n    return f'{value}'\n"})
+
+
+def test_what_counts_as_micropythons_own_is_known_to_it(tmp_path: Path):
+    program = "import builtins\nprint(' '.join(dir(builtins)))\n"
+    assert set(said(tmp_path, {}, program, as_source).split()) >= scopes.BUILTINS
