@@ -41,6 +41,7 @@ silence = b""
 bus = None
 
 connected = False  # the vehicle
+radio = True  # it has somebody to hear
 coil = 0
 coil_ns = 0  # when it was last driven on
 on_coil = None

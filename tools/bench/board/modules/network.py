@@ -1,4 +1,6 @@
-"""`network` of the modelled board: a station that is joined at once."""
+"""`network` of the modelled board: a station that is joined as long as the radio has somebody to hear."""
+
+import wiring as _wiring
 
 STA_IF = 0
 AP_IF = 1
@@ -11,6 +13,7 @@ class WLAN:
     def active(self, on=None):
         if on is not None:
             self._active = on
+            self._joined = self._joined and on
         return self._active
 
     def connect(self, ssid=None, key=None):
@@ -20,7 +23,7 @@ class WLAN:
         self._joined = False
 
     def isconnected(self):
-        return self._joined
+        return self._joined and _wiring.radio
 
     def ifconfig(self):
         return ("192.168.4.2", "255.255.255.0", "192.168.4.1", "192.168.4.1")
