@@ -1,4 +1,4 @@
-"""`network` of the modelled board: a station that is joined as long as the radio has somebody to hear."""
+"""`network` of the modelled board: a station, joined as long as the radio has somebody to hear."""
 
 import wiring as _wiring
 
