@@ -120,6 +120,18 @@ def sleep_ms(ms):
     leave()
 
 
+def sleep(seconds):
+    sleep_ms(round(seconds * 1_000))
+
+
+def time_ns():
+    return now_ns
+
+
+def time():
+    return now_ns // 1_000_000_000
+
+
 # Accounts
 
 

@@ -2,6 +2,7 @@
 
 import clockwork as _clockwork
 from _native_time import gmtime, localtime, mktime  # noqa: F401
+from clockwork import sleep, sleep_ms, sleep_us, time, time_ns  # noqa: F401
 
 _PERIOD = 1 << 30
 _HALF = 1 << 29
@@ -24,19 +25,3 @@ def ticks_add(ticks, delta):
 
 def ticks_diff(end, start):
     return (end - start + _HALF & _PERIOD - 1) - _HALF
-
-
-sleep_us = _clockwork.sleep_us
-sleep_ms = _clockwork.sleep_ms
-
-
-def sleep(seconds):
-    sleep_ms(round(seconds * 1_000))
-
-
-def time_ns():
-    return _clockwork.now_ns
-
-
-def time():
-    return _clockwork.now_ns // 1_000_000_000
