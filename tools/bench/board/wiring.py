@@ -36,7 +36,7 @@ class Rtc:
 script = None
 cause = 1  # of the start: the supply
 rtc = Rtc()
-pins = {}  # name: number
+pins = {}  # name of a function here: number
 silence = b""
 bus = None
 
@@ -47,24 +47,13 @@ coil_ns = 0  # when it was last driven on
 on_coil = None
 
 
-def pin(number):
-    if number == pins["contactor"]:
-        return _coil
-    if number == pins["contact"]:
-        return _contact
-    if number == pins["feedback"]:
-        return _feedback
-    # Chip-select and whatever else is only driven: as cheap as the board's own, which is in C.
-    return abs
-
-
 def spi(hertz):
     global bus
     bus = reader_chip.Spi(silence, hertz)
     return bus
 
 
-def _coil(level=None):
+def contactor(level=None):
     global coil, coil_ns
     clockwork.enter()
     if level is not None:
@@ -77,11 +66,11 @@ def _coil(level=None):
     return coil
 
 
-def _contact(level=None):
+def contact(level=None):
     return 0 if connected else 1
 
 
-def _feedback(level=None):
+def feedback(level=None):
     return coil
 
 

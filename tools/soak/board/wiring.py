@@ -18,7 +18,7 @@ import reader_chip
 _MS = 1_000_000
 VEHICLE, CARD, POWER, READER, FEEDBACK, RADIO, DATAGRAM, BALLAST, MEASURE, CUT_AT = range(10)
 
-pins = {}  # name: number
+pins = {}  # name of a function here: number
 silence = b""
 bus = None
 flash = None
@@ -59,17 +59,7 @@ def begin(job):
 # Pins
 
 
-def pin(number):
-    if number == pins["contactor"]:
-        return _coil
-    if number == pins["contact"]:
-        return _contact
-    if number == pins["feedback"]:
-        return _feedback
-    return abs  # only driven
-
-
-def _coil(level=None):
+def contactor(level=None):
     global coil
     if level is not None and level != coil:
         clockwork.enter()
@@ -87,11 +77,11 @@ _found = bytearray(struct.calcsize("<qiii"))
 _native_us = clockwork._native.ticks_us
 
 
-def _contact(level=None):
+def contact(level=None):
     return 0 if connected else 1
 
 
-def _feedback(level=None):
+def feedback(level=None):
     return 0 if _feedback_lost else coil
 
 

@@ -11,7 +11,7 @@ SOFT_RESET = 5
 
 
 class Pin:
-    """Reading and driving it is a call of a function; the coil's is watched (wiring.py)."""
+    """Reading and driving it is a call of a function, of wiring.py where `pins` names one."""
 
     IN = 1
     OUT = 3
@@ -22,7 +22,11 @@ class Pin:
     IRQ_FALLING = 2
 
     def __new__(cls, number, mode=-1, pull=-1, value=None, **_):
-        return _wiring.pin(number)
+        for name, its_number in _wiring.pins.items():
+            if number == its_number:
+                return getattr(_wiring, name)
+        # Chip-select and whatever else is only driven: as cheap as the board's own, which is in C.
+        return abs
 
 
 class PWM:
