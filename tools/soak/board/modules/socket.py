@@ -1,6 +1,7 @@
 """`socket` of the board: the network is on the other side of the line. One connection at a time."""
 
 import errno as _errno
+import io as _io
 from select import POLLERR as _POLLERR
 from select import POLLIN as _POLLIN
 from select import POLLOUT as _POLLOUT
@@ -11,6 +12,7 @@ import wiring as _wiring
 
 AF_INET = 2
 SOCK_STREAM, SOCK_DGRAM = 1, 2
+_MP_STREAM_POLL = 3  # py/stream.h; the argument: the events asked for
 
 _numbers = [0]  # of the socket that datagrams came last to
 
@@ -19,7 +21,7 @@ def getaddrinfo(host, port, family=0, kind=0, *_):
     return [(AF_INET, kind, 0, "", (host, port))]
 
 
-class socket:
+class socket(_io.IOBase):
     def __init__(self, family=AF_INET, kind=SOCK_STREAM, proto=0):
         self._datagrams = kind == SOCK_DGRAM
         self._to = None
@@ -35,13 +37,17 @@ class socket:
             _ask(_line.CONNECT, address[1])
             raise OSError(_errno.EINPROGRESS)
 
-    def events(self):
+    def ioctl(self, what, argument):
+        """Of a stream: what `select` asks is all that is answered."""
+        if what != _MP_STREAM_POLL:
+            return -1
         flags = _line.flags
-        return (
+        there = (
             (_POLLIN if flags & (_line.READABLE | _line.OVER) else 0)
             | (_POLLOUT if flags & _line.STANDS else 0)
             | (_POLLERR if flags & _line.REFUSED else 0)
         )
+        return there & (argument | _POLLERR)
 
     def readinto(self, view):
         if _line.flags & _line.READABLE:
