@@ -16,8 +16,8 @@ from tools import mpy
 from tools.bench import frames
 from tools.bench.running import BLOCK_BYTES, BenchError, blank, board
 from tools.installer import slots
-from tools.soak import line
-from tools.soak.line import Gone, Line, Question
+from tools.soak.board import codes
+from tools.soak.line import Gone, Line, Order, Question
 from tools.soak.network import Network
 from tools.soak.world import S, World
 from tools.virtual.wiring import DEFAULTS
@@ -67,7 +67,7 @@ class Charger:
         self._rtc = (_RTC_RESET, world.now_ns, b"")
         self._cause = _POWER
         self._ends: tuple[int, int] | None = None  # the cause of the next start, and when
-        self._orders: list[line.Order] = []
+        self._orders: list[Order] = []
         self._records: dict[str, bytes] = {}
         self._silence = frames.look(None).answers[0][1].hex()
         self.lives = 0
@@ -86,11 +86,11 @@ class Charger:
 
     def plug(self, on: bool) -> None:
         self.connected = on
-        self._order(line.VEHICLE, on)
+        self._order(codes.VEHICLE, on)
 
     def draw(self, watts: int) -> None:
         self.per_hour = watts
-        self._order(line.POWER, 0, struct.pack("<i", watts))
+        self._order(codes.POWER, 0, struct.pack("<i", watts))
 
     def tap(self, uid: str) -> float:
         """Hold a card there; the seconds from now until it can answer."""
@@ -98,38 +98,38 @@ class Charger:
             self._records[uid] = frames.record(uid)
         there_ns = self._world.now_ns + int(self._chance.uniform(0, 0.1) * S)
         gone_ns = there_ns + _TAP_MS * S // 1_000
-        self._order(line.CARD, 0, struct.pack("<qq", there_ns, gone_ns) + self._records[uid])
+        self._order(codes.CARD, 0, struct.pack("<qq", there_ns, gone_ns) + self._records[uid])
         self.placed_ns = there_ns
         self._world.look_closely(3)
         return (there_ns - self._world.now_ns) / S
 
     def reader(self, dead: bool) -> None:
         self.reader_dead = dead
-        self._order(line.READER, dead)
+        self._order(codes.READER, dead)
 
     def feedback(self, lost: bool) -> None:
         self.feedback_lost = lost
-        self._order(line.FEEDBACK, lost)
+        self._order(codes.FEEDBACK, lost)
 
     def radio(self, up: bool) -> None:
         (self._network.wrong.discard if up else self._network.wrong.add)("radio")
         if not up:
             self._network.lose_link()
-        self._order(line.RADIO, up)
+        self._order(codes.RADIO, up)
 
     def fill_flash(self, leave: int) -> None:
         """Up to so many blocks; 0: what has filled it is taken away."""
-        self._order(line.BALLAST, leave)
+        self._order(codes.BALLAST, leave)
 
     def measure(self) -> None:
-        self._order(line.MEASURE)
+        self._order(codes.MEASURE)
 
     def cut(self, off_s: float = 0) -> None:
         """The supply goes at this instant."""
         self._ends = (_POWER, self._world.now_ns + int(off_s * S))
 
     def cut_at_write(self, number: int, percent: int) -> None:
-        self._order(line.CUT_AT, 0, struct.pack("<HB", number, percent))
+        self._order(codes.CUT_AT, 0, struct.pack("<HB", number, percent))
 
     def hang(self) -> None:
         """Nothing happens on the board any more, until its watchdog bites."""
@@ -253,40 +253,40 @@ class Charger:
     def _answered(self, question: Question) -> tuple[int, bytes]:
         world, network = self._world, self._network
         match question.what:
-            case line.COIL:
+            case codes.COIL:
                 self.coil = bool(question.argument)
                 self.on_coil(self.coil, struct.unpack("<qiii", question.data))
-            case line.CONNECT:
+            case codes.CONNECT:
                 network.connect()
                 world.look_closely(0.3)
-            case line.SEND:
+            case codes.SEND:
                 matters = network.send(question.data)
                 world.look_closely((_AFTER_SEND_MS if matters else _AFTER_PING_MS) / 1_000)
                 return len(question.data), b""
-            case line.RECEIVE:
+            case codes.RECEIVE:
                 found = network.receive(question.argument)
                 return len(found), found
-            case line.CLOSE:
+            case codes.CLOSE:
                 network.close()
-            case line.UDP:
+            case codes.UDP:
                 number, port = divmod(question.argument, 1 << 16)
                 found = network.datagram(port, question.data)
                 if found:
-                    self._order(line.DATAGRAM, number, found)
+                    self._order(codes.DATAGRAM, number, found)
                 world.look_closely(0.1)
-            case line.RTC:
+            case codes.RTC:
                 (s,) = struct.unpack_from("<q", question.data)
                 self._rtc = (s, question.now_ns, question.data[8:])
-            case line.MEASURED:
+            case codes.MEASURED:
                 self.on_measured(struct.unpack("<iiiii", question.data))
-            case line.RESET:
+            case codes.RESET:
                 if not self.restart_asked:
                     self.unasked.append("restart: " + " / ".join(list(self.said)[-8:]))
                 self.restart_asked = False
                 self._ends = (_HARD, world.now_ns)
-            case line.BITE:
+            case codes.BITE:
                 self.unasked.append("the watchdog has bitten")
                 self._ends = (_WATCHDOG, world.now_ns)
-            case line.CUT:
+            case codes.CUT:
                 self._ends = (_POWER, world.now_ns + S)
         return 0, b""

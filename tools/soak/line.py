@@ -10,14 +10,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-_QUESTION = struct.Struct("<BBHiqi")
-_ANSWER = struct.Struct("<iBBHqI")
-_ORDER = struct.Struct("<BBH")
+from tools.soak.board import codes
 
-TURN, COIL, CONNECT, SEND, RECEIVE, CLOSE, UDP, RTC, MEASURED, RESET, BITE, CUT = range(12)
-READABLE, OVER, STANDS, REFUSED = 1, 2, 4, 8
-# Orders
-VEHICLE, CARD, POWER, READER, FEEDBACK, RADIO, DATAGRAM, BALLAST, MEASURE, CUT_AT = range(10)
+_QUESTION = struct.Struct(codes.QUESTION)
+_ANSWER = struct.Struct(codes.ANSWER)
+_ORDER = struct.Struct(codes.ORDER)
 
 Order = tuple[int, int, bytes]
 _LOOK_MS = 2_000
@@ -50,7 +47,8 @@ class Line:
         self._told = os.open(self.hear, os.O_RDWR)
 
     def question(self, alive: Callable[[], bool]) -> Question:
-        what, _, size, argument, now_ns, pulses = _QUESTION.unpack(self._read(20, alive))
+        head = self._read(_QUESTION.size, alive)
+        what, _, size, argument, now_ns, pulses = _QUESTION.unpack(head)
         return Question(what, argument, now_ns, pulses, self._read(size, alive))
 
     def answer(

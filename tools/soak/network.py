@@ -6,7 +6,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 
-from tools.soak import line
+from tools.soak.board import codes
 from tools.soak.broker import Broker, Session
 
 _DNS, _NTP = 53, 123
@@ -41,10 +41,10 @@ class Network:
 
     def flags(self) -> int:
         return (
-            (line.READABLE if self._there() else 0)
-            | (line.OVER if self._over else 0)
-            | (line.STANDS if self._session or self._over else 0)
-            | (line.REFUSED if self._refused else 0)
+            (codes.READABLE if self._there() else 0)
+            | (codes.OVER if self._over else 0)
+            | (codes.STANDS if self._session or self._over else 0)
+            | (codes.REFUSED if self._refused else 0)
         )
 
     def connect(self) -> None:

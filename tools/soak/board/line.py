@@ -5,15 +5,7 @@ clock stands still meanwhile. Nothing here takes memory but what a UDP answer ne
 import struct
 
 import clockwork
-
-# Questions: operation, length of the data behind it, an argument, the time, the meter's pulses.
-_QUESTION = "<BBHiqi"
-# Answers: a number, flags, how many orders follow, the next thing due, how long to look closely.
-_ANSWER = "<iBBHqI"
-_ORDER = "<BBH"  # what, an argument, length of its data
-
-TURN, COIL, CONNECT, SEND, RECEIVE, CLOSE, UDP, RTC, MEASURED, RESET, BITE, CUT = range(12)
-READABLE, OVER, STANDS, REFUSED = 1, 2, 4, 8
+from codes import ANSWER, ORDER, QUESTION
 
 flags = 0
 due_ns = 0
@@ -22,9 +14,9 @@ obey = None  # (what, argument, data): called for each order
 pulses = None  # (): the meter's
 
 _ask = _hear = None
-_question = bytearray(struct.calcsize(_QUESTION))
-_answer = bytearray(struct.calcsize(_ANSWER))
-_order = bytearray(struct.calcsize(_ORDER))
+_question = bytearray(struct.calcsize(QUESTION))
+_answer = bytearray(struct.calcsize(ANSWER))
+_order = bytearray(struct.calcsize(ORDER))
 _data = bytearray(256)
 _view = memoryview(_data)
 
@@ -40,12 +32,12 @@ def ask(what, argument=0, data=None, into=None):
     """The number of the answer. `into`: where so many bytes behind it belong."""
     global flags, due_ns, closely_ns
     size = len(data) if data is not None else 0
-    struct.pack_into(_QUESTION, _question, 0, what, 0, size, argument, clockwork.now_ns, pulses())
+    struct.pack_into(QUESTION, _question, 0, what, 0, size, argument, clockwork.now_ns, pulses())
     _ask.write(_question)
     if size:
         _ask.write(data)
     _fill(memoryview(_answer))
-    number, flags, orders, _, due_ns, closely_ms = struct.unpack(_ANSWER, _answer)
+    number, flags, orders, _, due_ns, closely_ms = struct.unpack(ANSWER, _answer)
     until_ns = clockwork.now_ns + closely_ms * 1_000_000
     if until_ns > closely_ns:
         closely_ns = until_ns
@@ -53,7 +45,7 @@ def ask(what, argument=0, data=None, into=None):
         _fill(into[:number])
     for _ in range(orders):
         _fill(memoryview(_order))
-        what, argument, size = struct.unpack(_ORDER, _order)
+        what, argument, size = struct.unpack(ORDER, _order)
         _fill(_view[:size])
         obey(what, argument, _view[:size])
     return number

@@ -3,6 +3,7 @@
 import sys
 
 import clockwork
+import codes
 import flash_chip
 import line
 import vfs
@@ -50,7 +51,7 @@ class Flash(flash_chip.Flash):
             if not self.left:
                 done = len(buf) * self.part // 100
                 flash_chip.Flash.writeblocks(self, block, memoryview(buf)[:done], offset)
-                line.ask(line.CUT)
+                line.ask(codes.CUT)
         flash_chip.Flash.writeblocks(self, block, buf, offset)
 
 

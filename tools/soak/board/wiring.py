@@ -12,11 +12,11 @@ import struct
 from time import gmtime, mktime
 
 import clockwork
+import codes
 import line
 import reader_chip
 
 _MS = 1_000_000
-VEHICLE, CARD, POWER, READER, FEEDBACK, RADIO, DATAGRAM, BALLAST, MEASURE, CUT_AT = range(10)
 
 pins = {}  # name of a function here: number
 silence = b""
@@ -68,7 +68,7 @@ def contactor(level=None):
         frames = bus.frames if bus else 0
         us = _native_us() - _found_us
         struct.pack_into("<qiii", _found, 0, _found_ns, us, frames, flash.reads)
-        line.ask(line.COIL, level, _found)
+        line.ask(codes.COIL, level, _found)
         clockwork.leave()
     return coil
 
@@ -145,7 +145,7 @@ def fed():
 
 
 def restart():
-    line.ask(line.RESET)
+    line.ask(codes.RESET)
 
 
 class _Rtc:
@@ -173,7 +173,7 @@ class _Rtc:
 
     def _tell(self):
         now = self._s + (clockwork.now_ns - self._at_ns) // 1_000_000_000
-        line.ask(line.RTC, 0, struct.pack("<q", now) + self._memory)
+        line.ask(codes.RTC, 0, struct.pack("<q", now) + self._memory)
 
 
 rtc = _Rtc()
@@ -187,9 +187,9 @@ def waits(ms):
     global _job
     now = clockwork.now_ns
     if _bite_ns and now - _fed_ns > _bite_ns:
-        line.ask(line.BITE)
+        line.ask(codes.BITE)
     if now >= line.due_ns:
-        line.ask(line.TURN)
+        line.ask(codes.TURN)
         while _job is not None:
             job, _job = _job, None
             job[0](*job[1:])
@@ -206,30 +206,30 @@ def waits(ms):
 
 def _obey(what, argument, data):
     global connected, radio, _dead, _feedback_lost, _per_hour, _job
-    if what == VEHICLE:
+    if what == codes.VEHICLE:
         _count_up()
         connected = bool(argument)
-    elif what == CARD:
+    elif what == codes.CARD:
         bus.there_ns, bus.gone_ns = struct.unpack("<qq", data[:16])
         for at in range(len(bus.card)):
             bus.card[at] = data[16 + at]
         bus.on_found = _is_found
-    elif what == POWER:
+    elif what == codes.POWER:
         _count_up()
         (_per_hour,) = struct.unpack("<i", data)
-    elif what == READER:
+    elif what == codes.READER:
         _dead = bool(argument)
-    elif what == FEEDBACK:
+    elif what == codes.FEEDBACK:
         _feedback_lost = bool(argument)
-    elif what == RADIO:
+    elif what == codes.RADIO:
         radio = bool(argument)
-    elif what == DATAGRAM:
+    elif what == codes.DATAGRAM:
         datagrams.append((argument, bytes(data)))
-    elif what == BALLAST:
+    elif what == codes.BALLAST:
         _job = (_fill_flash, argument)
-    elif what == MEASURE:
+    elif what == codes.MEASURE:
         _job = (_measure,)
-    elif what == CUT_AT:
+    elif what == codes.CUT_AT:
         flash.cut_at(*struct.unpack("<HB", data))
 
 
@@ -270,4 +270,4 @@ def _measure():
                 places.append(place + entry[0] + "/")
             else:
                 files += 1
-    line.ask(line.MEASURED, 0, struct.pack("<iiiii", used, free, least, blocks - unused, files))
+    line.ask(codes.MEASURED, 0, struct.pack("<iiiii", used, free, least, blocks - unused, files))

@@ -7,6 +7,7 @@ from select import POLLIN as _POLLIN
 from select import POLLOUT as _POLLOUT
 
 import clockwork as _clockwork
+import codes as _codes
 import line as _line
 import wiring as _wiring
 
@@ -34,7 +35,7 @@ class socket(_io.IOBase):
     def connect(self, address):
         self._to = address
         if not self._datagrams:
-            _ask(_line.CONNECT, address[1])
+            _ask(_codes.CONNECT, address[1])
             raise OSError(_errno.EINPROGRESS)
 
     def ioctl(self, what, argument):
@@ -43,25 +44,25 @@ class socket(_io.IOBase):
             return -1
         flags = _line.flags
         there = (
-            (_POLLIN if flags & (_line.READABLE | _line.OVER) else 0)
-            | (_POLLOUT if flags & _line.STANDS else 0)
-            | (_POLLERR if flags & _line.REFUSED else 0)
+            (_POLLIN if flags & (_codes.READABLE | _codes.OVER) else 0)
+            | (_POLLOUT if flags & _codes.STANDS else 0)
+            | (_POLLERR if flags & _codes.REFUSED else 0)
         )
         return there & (argument | _POLLERR)
 
     def readinto(self, view):
-        if _line.flags & _line.READABLE:
-            return _ask(_line.RECEIVE, len(view), None, view)
-        return 0 if _line.flags & _line.OVER else None
+        if _line.flags & _codes.READABLE:
+            return _ask(_codes.RECEIVE, len(view), None, view)
+        return 0 if _line.flags & _codes.OVER else None
 
     def write(self, view):
-        return _ask(_line.SEND, 0, view)
+        return _ask(_codes.SEND, 0, view)
 
     def send(self, message):
         return self.sendto(message, self._to)
 
     def sendto(self, message, address):
-        _ask(_line.UDP, address[1] | self._number << 16, message)
+        _ask(_codes.UDP, address[1] | self._number << 16, message)
         return len(message)
 
     def recv(self, size):
@@ -76,7 +77,7 @@ class socket(_io.IOBase):
             _wiring.datagrams[:] = [each for each in _wiring.datagrams if each[0] != self._number]
         if not self._datagrams and self._to:
             self._to = None
-            _ask(_line.CLOSE)
+            _ask(_codes.CLOSE)
 
 
 def _ask(what, argument=0, data=None, into=None):
