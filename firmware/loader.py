@@ -5,8 +5,8 @@ firmware.json names the slot that runs: {"run", "sha256", "bytes", "version", "p
 "before", "gave_up", "failed"}. What has not proven itself is on trial as long as `before` names a
 version to go back to: it gives way when it is damaged, after three crashes, and when it has not set
 `proven` within three minutes. `gave_up` is that version until it is told of, `failed` afterwards.
-A firmware/ in the flash runs where no slot does, and is on no trial: it takes memory that only a
-board with PSRAM has, so that its files must not stop a board that has a slot.
+A firmware/ in the flash runs where no version was ever chosen (no firmware.json), on no trial: it
+takes memory that only a board with PSRAM has, so that its files must not stop a board with slots.
 
 Where there is no trial, main.py gives the memory back that this file takes.
 """

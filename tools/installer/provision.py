@@ -40,7 +40,7 @@ _NO_ROOM, _READ_ONLY, _FAILS = 28, 30, 5  # errno
 # Where somebody has been let in and is charging, or may begin to at any moment.
 _SESSION = ("preauthorised", "checking", "authorised", "charging")
 _SUFFIXES = (".py", ".mpy")
-_FOLDER = "firmware"  # in the flash; it would run wherever no slot can
+_FOLDER = "firmware"  # in the flash; it would run if firmware.json were lost
 
 
 @dataclass
