@@ -1,12 +1,16 @@
 """The soak itself: a short one passes, and it notices what a week is to bring to light."""
 
+import io
+
 import pytest
+from rich.console import Console
 
 from tools import mpy
 from tools.soak import week
+from tools.soak.__main__ import show
 from tools.soak.broker import Broker, Session
 from tools.soak.drivers import Stay
-from tools.soak.week import Day, Plan, differences, drift, lived
+from tools.soak.week import Day, Found, Plan, differences, drift, lived
 
 SEED = 3
 
@@ -112,6 +116,15 @@ def test_what_grows_from_the_first_day_to_the_last_is_named():
     }.items():
         (found,) = drift([first, Day(**{**vars(first), **worse})])
         assert what in found
+
+
+def test_one_of_a_thing_is_shown_as_one():
+    plan = short("steady", False, 86_400, 1, 1)
+    for number, said in ((1, ("1 session,", "1 life of")), (2, ("2 sessions,", "2 lives of"))):
+        out = io.StringIO()
+        found = Found(plan, simulated_s=3_600, took_s=1, lives=number, sessions=number)
+        show(found, Console(file=out))
+        assert all(each in out.getvalue() for each in said), out.getvalue()
 
 
 def test_the_broker_keeps_what_is_retained_for_who_comes_later():

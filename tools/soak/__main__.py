@@ -36,6 +36,10 @@ def _lived(plan: Plan) -> Found | str:
         return f"{plan.name}: {error}"
 
 
+def counted(number: int, one: str, more: str) -> str:
+    return f"{number} {one if number == 1 else more}"
+
+
 def show(found: Found, out: Console) -> None:
     plan = found.plan
     life = "several lives" if plan.resets else "one life"
@@ -57,8 +61,10 @@ def show(found: Found, out: Console) -> None:
     faults = ", ".join(f"{name} {count}" for name, count in sorted(found.faults.items()))
     out.print(
         f"{hours:.1f} h simulated in {found.took_s:.0f} s, {found.simulated_s / found.took_s:.0f} "
-        f"times as fast as real time. {found.sessions} sessions, {found.wh / 1_000:.1f} kWh. "
-        f"{found.lives} lives of the board; its milliseconds have wrapped in {found.wraps}.\n"
+        f"times as fast as real time. {counted(found.sessions, 'session', 'sessions')}, "
+        f"{found.wh / 1_000:.1f} kWh. "
+        f"{counted(found.lives, 'life', 'lives')} of the board; its milliseconds have wrapped in "
+        f"{found.wraps}.\n"
         f"Faults: {faults}.",
         soft_wrap=True,
     )
@@ -74,9 +80,9 @@ def main() -> int:
     seed = int(os.environ.get("TAPGATE_SEED", "0")) or random.SystemRandom().randrange(1, 1 << 31)
     out = Console(width=None if sys.stdout.isatty() else 150)
     out.print(
-        f"TAPGATE_SEED={seed}; {options.days} days of two chargers, on the modelled board's clock. "
-        f"Where nothing goes on, the firmware gets a turn every {COARSE_MS} ms and not every 10; "
-        "a driver, a card, a message and a fault find it at its full pace.",
+        f"TAPGATE_SEED={seed}; {counted(options.days, 'day', 'days')} of two chargers, on the "
+        f"modelled board's clock. Where nothing goes on, the firmware gets a turn every {COARSE_MS} "
+        "ms and not every 10; a driver, a card, a message and a fault find it at its full pace.",
         soft_wrap=True,
     )
     began = time.monotonic()
