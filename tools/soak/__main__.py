@@ -81,8 +81,9 @@ def main() -> int:
     out = Console(width=None if sys.stdout.isatty() else 150)
     out.print(
         f"TAPGATE_SEED={seed}; {counted(options.days, 'day', 'days')} of two chargers, on the "
-        f"modelled board's clock. Where nothing goes on, the firmware gets a turn every {COARSE_MS} "
-        "ms and not every 10; a driver, a card, a message and a fault find it at its full pace.",
+        "modelled board's clock. Where nothing goes on, the firmware gets a turn every "
+        f"{COARSE_MS} ms and not every 10; a driver, a card, a message and a fault find it at its "
+        "full pace.",
         soft_wrap=True,
     )
     began = time.monotonic()
