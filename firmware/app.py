@@ -249,7 +249,7 @@ class App:
     # Tasks.
 
     async def _run(self):
-        tasks = [
+        work = [
             self._control(),
             self.reader.run(),
             self.wifi.run(),
@@ -257,8 +257,18 @@ class App:
             self._housekeeping(),
         ]
         if self.ntp:
-            tasks.append(self.ntp)
-        await asyncio.gather(*tasks)
+            work.append(self.ntp)
+        tasks = [asyncio.create_task(each) for each in work]
+
+        # What asyncio's `gather` does takes 1 KB.
+        def ended(loop, context):
+            """Whichever of them breaks ends them all; of any other one it is only said."""
+            if context["future"] in tasks:
+                raise context["exception"]
+            loop.default_exception_handler(loop, context)
+
+        asyncio.get_event_loop().set_exception_handler(ended)
+        await tasks[0]
 
     async def _control(self):
         while True:
