@@ -206,7 +206,7 @@ class App:
             faults.append("meter")
         if self._journal_fails:
             faults.append("journal")
-        colour, pattern = light.STATES[session.state]
+        colour, pattern = light.entry(light.STATES, session.state)
         applied = self.store.applied
         now = self.clock.now()
         return {
