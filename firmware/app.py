@@ -15,11 +15,11 @@ from firmware.access.words import AWAITING
 from firmware.allowlist.store import Store
 from firmware.allowlist.sync import Sync
 from firmware.allowlist.token import Tokens
+from firmware.answers import answer
 from firmware.cards.mfrc522 import MFRC522
 from firmware.cards.reader import Reader
 from firmware.charge_point import ChargePoint
 from firmware.clock import Clock, TimeFile
-from firmware.commands import Commands, SwitchedOff
 from firmware.downlink import Downlink
 from firmware.journal.journal import Journal
 from firmware.link.framing import OBJECT_LIMIT
@@ -28,7 +28,9 @@ from firmware.link.mqtt import Mqtt
 from firmware.link.timekeeper import keep as keep_time
 from firmware.link.topics import Topics
 from firmware.link.wifi import Wifi
+from firmware.loaded import forget
 from firmware.settings import Settings
+from firmware.switched_off import SwitchedOff
 from firmware.uplink import Uplink
 
 _CONTROL_MS = const(10)
@@ -145,7 +147,6 @@ class App:
         )
         journal.make_room = self.sync.drop  # pyright: ignore[reportAttributeAccessIssue]
         self._switched_off = SwitchedOff("state/available")
-        commands = Commands(self.point, board.light, self._switched_off, self._restart_soon)
         self.downlink = Downlink(
             key,
             topics,
@@ -153,8 +154,8 @@ class App:
             self.settings,
             self.sync,
             clock,
-            commands.by_name,
-            commands.answer,
+            self._command,
+            lambda body: answer(self.point, body),
             self.uplink.record,
             self.point.review,
         )
@@ -206,7 +207,7 @@ class App:
             faults.append("meter")
         if self._journal_fails:
             faults.append("journal")
-        colour, pattern = light.STATES[session.state]
+        colour, pattern = light.entry(light.STATES, session.state)
         applied = self.store.applied
         now = self.clock.now()
         return {
@@ -249,7 +250,7 @@ class App:
     # Tasks.
 
     async def _run(self):
-        tasks = [
+        work = [
             self._control(),
             self.reader.run(),
             self.wifi.run(),
@@ -257,8 +258,18 @@ class App:
             self._housekeeping(),
         ]
         if self.ntp:
-            tasks.append(self.ntp)
-        await asyncio.gather(*tasks)
+            work.append(self.ntp)
+        tasks = [asyncio.create_task(each) for each in work]
+
+        # What asyncio's `gather` does takes 1 KB.
+        def ended(loop, context):
+            """Whichever of them breaks ends them all; of any other one it is only said."""
+            if context["future"] in tasks:
+                raise context["exception"]
+            loop.default_exception_handler(loop, context)
+
+        asyncio.get_event_loop().set_exception_handler(ended)
+        await tasks[0]
 
     async def _control(self):
         while True:
@@ -444,6 +455,16 @@ class App:
             from firmware.console import hear
 
             hear(self.point, self._typed)
+
+    def _command(self, name):
+        """What carries out the order of that name, or None. As long as it is held its module is in
+        memory."""
+        from firmware.commands import Commands
+
+        forget("firmware.commands")
+        return Commands(
+            self.point, self._light, self._switched_off, self._restart_soon
+        ).by_name.get(name)
 
     def _restart_soon(self):
         self._restart_at = ticks_add(ticks_ms(), _RESTART_WITHIN_MS)

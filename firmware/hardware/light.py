@@ -18,6 +18,7 @@ IDENTIFY = ("white", "fast blink")
 _IDENTIFY_MS = const(10_000)
 
 _FULL = const(255)
+_DARK = (0, 0, 0)
 _PWM_PER_STEP = const(257)  # 255 * 257 = 65,535, the whole of duty_u16
 
 
@@ -31,15 +32,19 @@ class Light:
         self._lamp = lamp
         self._brightness = brightness
         self._state = None
-        self._look = None  # (colour, pattern) of the state
+        self._look_colour = None  # of the state, by name
+        self._pattern = None
         self._look_fresh = False
         self._look_ms = 0  # when its pattern began, or a whole number of periods later
         self._over = None
+        self._over_pattern = None
         self._over_ms = 0
         self._over_for_ms = 0
         # The reader's remark covers the whole second, so it goes first.
         self._remarks = [_Remark(name) for name in ("reader", "offline")]
-        self._colour = self._shown = (0, 0, 0)
+        self._hue = None  # the name of the colour last asked for, and what it is
+        self._full_colour = _DARK
+        self._colour = self._shown = _DARK
         self._written_ms = 0
         self._rested = True  # a frame has passed since the last change
         lamp.write(0, 0, 0)
@@ -47,13 +52,12 @@ class Light:
     def state(self, name: str) -> None:
         """Show a state; its pattern begins at the next `render`."""
         if name != self._state:
-            self._look = table.STATES[name]
             self._state = name
             self._look_fresh = True
 
     def overlay(self, name: str, now_ms: int) -> None:
         """Show an overlay for its two seconds, in place of another one if there is one."""
-        self.cover(table.OVERLAYS[name], now_ms, table.OVERLAY_MS)
+        self.cover(table.entry(table.OVERLAYS, name), now_ms, table.OVERLAY_MS)
 
     def identify(self, now_ms: int) -> None:
         """Blink white for ten seconds."""
@@ -62,26 +66,33 @@ class Light:
     def cover(self, look: tuple, now_ms: int, for_ms: int) -> None:
         """Show `look`, (colour, pattern), in place of everything else for so long."""
         self._over = look
+        self._over_pattern = None
         self._over_ms = now_ms
         self._over_for_ms = for_ms
 
     def uncover(self) -> None:
         """End an overlay before its time: the state has become what matters."""
-        self._over = None
+        self._over = self._over_pattern = None
 
     def standing(self, name: str, on: bool) -> None:
         """Turn a standing remark on or off."""
         for remark in self._remarks:
             if remark.name == name:
-                remark.fresh = on and (remark.fresh or not remark.on)
-                remark.on = on
+                if on != remark.on:
+                    remark.turn(on)
                 return
         raise KeyError(name)
 
     def render(self, now_ms: int) -> bool:
         """Bring the lamp up to date; call it every 10 ms. True if the lamp was written."""
         if self._look_fresh:
+            try:
+                look = table.entry(table.STATES, self._state)
+                self._pattern = table.entry(table.PATTERNS, look[1])
+            except MemoryError:
+                return False  # the next time there may be enough
             self._look_fresh = False
+            self._look_colour = look[0]
             self._look_ms = now_ms
         if not self._rested:
             if ticks_diff(now_ms, self._written_ms) < _FRAME_MS:
@@ -107,24 +118,32 @@ class Light:
             # What began within this very round may have begun after `now_ms` was taken.
             at_ms = max(0, ticks_diff(now_ms, self._over_ms))
             if at_ms < self._over_for_ms:
-                self._colour = table.COLOURS[self._over[0]]
-                return table.brightness(self._over[1], at_ms)
-            self._over = None
+                if self._over_pattern is None:
+                    self._over_pattern = table.entry(table.PATTERNS, self._over[1])
+                self._colour = self._full(self._over[0])
+                return table.brightness(self._over_pattern, at_ms)
+            self.uncover()
         for remark in self._remarks:
             if remark.on:
                 colour = remark.colour(self._state, now_ms)
                 if colour is not None:
-                    self._colour = table.COLOURS[colour]
+                    self._colour = self._full(colour)
                     return 100
-        if self._look is None:
+        if self._pattern is None:
             return 0
-        period_ms = table.PATTERNS[self._look[1]][0]
+        period_ms = self._pattern[0]
         at_ms = ticks_diff(now_ms, self._look_ms)
         if not 0 <= at_ms < period_ms:
             at_ms %= period_ms
             self._look_ms = ticks_add(now_ms, -at_ms)
-        self._colour = table.COLOURS[self._look[0]]
-        return table.brightness(self._look[1], at_ms)
+        self._colour = self._full(self._look_colour)
+        return table.brightness(self._pattern, at_ms)
+
+    def _full(self, colour):
+        if colour != self._hue:
+            self._full_colour = table.entry(table.COLOURS, colour)
+            self._hue = colour
+        return self._full_colour
 
 
 class _Remark:
@@ -132,18 +151,23 @@ class _Remark:
         self.name = name
         self.on = False
         self.fresh = False
-        self._states, self._period_ms, _ = table.STANDING[name]
+        self._look = None  # what the table says, while it is on
         self._began_ms = 0
+
+    def turn(self, on):
+        self._look = table.entry(table.STANDING, self.name) if on else None
+        self.on = self.fresh = on
 
     def colour(self, state, now_ms):
         if self.fresh:
             self.fresh = False
             self._began_ms = now_ms
+        states, period_ms, _ = self._look
         at_ms = ticks_diff(now_ms, self._began_ms)
-        if not 0 <= at_ms < self._period_ms:
-            at_ms %= self._period_ms
+        if not 0 <= at_ms < period_ms:
+            at_ms %= period_ms
             self._began_ms = ticks_add(now_ms, -at_ms)
-        return table.standing_colour(self.name, at_ms) if state in self._states else None
+        return table.standing_colour(self._look, at_ms) if state in states else None
 
 
 def _scaled(value, scale):

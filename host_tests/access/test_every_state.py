@@ -145,7 +145,9 @@ def test_a_session_ends_once_on_every_way_it_can_end(walked: Walked):
 def test_every_state_has_a_light_of_its_own():
     looks = {}
     for state, (colour, pattern) in light.STATES.items():
-        over_time = tuple(light.brightness(pattern, at_ms) for at_ms in range(0, 10_000, 50))
+        over_time = tuple(
+            light.brightness(light.PATTERNS[pattern], at_ms) for at_ms in range(0, 10_000, 50)
+        )
         assert looks.setdefault((colour, over_time), state) == state
         told_apart = {"red": "green", "green": "red"}.get(colour)
         assert (told_apart, over_time) not in looks, "no two differ only between red and green"

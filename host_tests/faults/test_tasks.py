@@ -23,7 +23,8 @@ WATCHED_LATE = tuple(task for task in TASKS if task != "housekeeping")  # that t
 MAIN = f"""
 import asyncio, os
 
-gather = asyncio.gather
+create_task = asyncio.create_task
+names = list({TASKS!r})
 
 def order(name):
     try:
@@ -37,7 +38,7 @@ def order(name):
     return how
 
 async def watched(name, task):
-    running = asyncio.create_task(task)
+    running = create_task(task)
     while not running.done():
         how = order(name)
         if how == "breaks":
@@ -47,10 +48,10 @@ async def watched(name, task):
             await asyncio.sleep(3600)
         await asyncio.sleep_ms(100)
 
-def all_watched(*tasks):
-    return gather(*[watched({TASKS!r}[n], task) for n, task in enumerate(tasks)])
+def watched_by_name(task):
+    return create_task(watched(names.pop(0), task) if names else task)
 
-asyncio.gather = all_watched
+asyncio.create_task = watched_by_name
 exec(open("main.py").read())
 """
 

@@ -1,3 +1,4 @@
+import json
 from time import ticks_add  # pyright: ignore[reportAttributeAccessIssue]
 
 from firmware.access import light as table
@@ -265,9 +266,37 @@ def test_identify_blinks_for_ten_seconds():
 
 def test_names_that_the_table_does_not_have_are_mistakes():
     rig = _Rig()
-    raises(KeyError, rig.light.state, "pending")
     raises(KeyError, rig.overlay, "pending")
     raises(KeyError, rig.light.standing, "pending", True)
+    rig.light.state("pending")
+    raises(KeyError, rig.run, 10)
+
+
+def test_where_the_table_is_a_text_in_the_rom_it_says_the_same():
+    for each in (table.COLOURS, table.PATTERNS, table.STATES, table.OVERLAYS, table.STANDING):
+        text = "\n"
+        for name in each:
+            text += name + "\t" + json.dumps(each[name]) + "\n"
+        for name in each:
+            found = table.entry(text.encode(), name)
+            assert json.dumps(found) == json.dumps(each[name]), name
+        raises(KeyError, table.entry, text.encode(), "pending")
+
+
+def test_a_look_that_no_memory_was_found_for_shows_at_the_next_frame():
+    def fails(*given):
+        table.entry = entry
+        raise MemoryError
+
+    rig = _Rig()
+    rig.light.state("charging")
+    rig.run(50)
+    entry, table.entry = table.entry, fails
+    rig.light.state("finished")
+    rig.light.render(rig.now_ms)
+    assert rig.colour == BLUE
+    rig.run(50)
+    assert rig.colour == GREEN
 
 
 def test_brightness_dims_everything_and_hides_nothing():

@@ -3,7 +3,8 @@
 from firmware.allowlist import ref
 from firmware.allowlist.errors import ListError, ObjectError
 from firmware.allowlist.packs import PACKS
-from firmware.allowlist.store import RESERVE_BYTES, Store
+from firmware.allowlist.revision import RESERVE_BYTES, Revision
+from firmware.allowlist.store import Store as LookedUp
 from firmware.files import Files as RealFiles
 from host_tests.pure import place
 from host_tests.pure.check import raises
@@ -11,6 +12,14 @@ from host_tests.pure.flash_model import Files, Flash, PowerCut
 from host_tests.pure.lists import List, digest, people, token, verify
 
 STRANGERS = range(1_000, 1_010)
+
+
+class Store(LookedUp):
+    """With what replaces its list beside it."""
+
+    def load(self):
+        self.revision = Revision(self)
+        return super().load()
 
 
 def opened(flash, **more):
@@ -23,18 +32,18 @@ def put_in_force(store, built, version=1, **more):
     """What sync.py does, without a link."""
     body, raw = built.ref(version, **more)
     draft = begun(store, raw, ref.check(body), built.index)
-    for _ in store.prepare(draft):
+    for _ in store.revision.prepare(draft):
         pass
     for i in range(draft.total):
         if draft.lacks(i):
             draft.put(i, built.shards[i])
     assert not draft.missing
-    store.commit(draft)
-    store.abandon(draft)
+    store.revision.commit(draft)
+    store.revision.abandon(draft)
 
 
 def begun(store, raw, applied, index):
-    return store.draft(raw, applied, store.keep_index(applied, index))
+    return store.revision.draft(raw, applied, store.revision.keep_index(applied, index))
 
 
 def returned(generator):
@@ -47,12 +56,12 @@ def returned(generator):
 
 
 def renew(store, pack):
-    draft = store.renewal(pack)
-    for _ in store.prepare(draft):
+    draft = store.revision.renewal(pack)
+    for _ in store.revision.prepare(draft):
         pass
     if not draft.missing:
-        store.commit(draft)
-    store.abandon(draft)
+        store.revision.commit(draft)
+    store.revision.abandon(draft)
     return draft
 
 
@@ -160,7 +169,7 @@ def test_what_both_lists_hold_is_not_written_again():
     built = List(cards, 4)
     put_in_force(store, built, 2)
     changed = built.shards[token(3)[0] >> 4]
-    while store.sweep():
+    while store.revision.sweep():
         pass
     assert flash.used() - before == len(changed)
     assert holds(store, built)
@@ -172,16 +181,16 @@ def test_a_list_of_the_wrong_number_of_cards_does_not_come_into_force():
     lying = new.index[:8] + (13).to_bytes(4, "big") + new.index[12:]
     body, raw = new.ref(2, cards=13, index=digest(lying).hex())
     draft = begun(store, raw, ref.check(body), lying)
-    list(store.prepare(draft))
+    list(store.revision.prepare(draft))
     draft.put(0, new.shards[0])
-    error = raises(ListError, store.commit, draft)
+    error = raises(ListError, store.revision.commit, draft)
     assert str(error) == "list of 12 cards, its ref says 13"
     assert holds(store, old)
     # ... nor when only the ref is wrong about it
     body, raw = new.ref(2, cards=13)
-    error = raises(ListError, store.keep_index, ref.check(body), new.index)
+    error = raises(ListError, store.revision.keep_index, ref.check(body), new.index)
     assert str(error) == "index of 12 cards, its ref says 13"
-    error = raises(ListError, store.redraft, raw, ref.check(old.ref(2, cards=13)[0]))
+    error = raises(ListError, store.revision.redraft, raw, ref.check(old.ref(2, cards=13)[0]))
     assert str(error) == "index of 9 cards, its ref says 13"
 
 
@@ -190,7 +199,7 @@ def test_only_the_shard_of_that_name_and_place_counts():
     store = opened(Flash())
     body, raw = built.ref(1)
     draft = begun(store, raw, ref.check(body), built.index)
-    list(store.prepare(draft))
+    list(store.revision.prepare(draft))
     other = List(people(range(41)), 2)
     for wrong in (built.shards[1], built.shards[0] + b"\x00", b"", bytes(8_192), other.index):
         error = raises(ObjectError, draft.put, 0, wrong)
@@ -263,15 +272,15 @@ def test_the_index_of_a_list_to_be_fetched_outlives_a_power_cut():
     flash = filled(old)
     applied = ref.check(new.ref(2)[0])
     store = opened(flash)
-    assert returned(store.kept_index(applied)) is None
-    assert store.keep_index(applied, new.index) == (1, 3)
+    assert returned(store.revision.kept_index(applied)) is None
+    assert store.revision.keep_index(applied, new.index) == (1, 3)
     store = opened(flash)
-    assert returned(store.kept_index(applied)) == (1, 3)
-    assert returned(store.kept_index(ref.check(new.ref(2, cards=41)[0]))) is None
-    assert returned(store.kept_index(ref.check(old.ref(3)[0]))) is None
+    assert returned(store.revision.kept_index(applied)) == (1, 3)
+    assert returned(store.revision.kept_index(ref.check(new.ref(2, cards=41)[0]))) is None
+    assert returned(store.revision.kept_index(ref.check(old.ref(3)[0]))) is None
     assert holds(store, old)
     flash.contents["list/i1"][0] += b"\x00"
-    assert returned(store.kept_index(applied)) is None
+    assert returned(store.revision.kept_index(applied)) is None
 
 
 def test_a_list_that_is_not_signed_is_nobody():
@@ -351,15 +360,17 @@ def test_what_came_behind_a_block_that_was_filled_up_is_found_again():
     flash = Flash()
     store = opened(flash)
     draft = begun(store, raw, ref.check(body), built.index)
-    list(store.prepare(draft))
+    list(store.revision.prepare(draft))
     for i in range(3):
         assert 2_048 < len(built.shards[i]) < 4_096
         draft.put(i, built.shards[i])
-        store._packs.finish()
+        store.revision._writer.finish()
     assert flash.data("list/00")[4_096 : 4_096 + 4] == b"TGS1"
     again = opened(flash)
-    draft = again.draft(raw, ref.check(body), returned(again.kept_index(ref.check(body))))
-    list(again.prepare(draft))
+    draft = again.revision.draft(
+        raw, ref.check(body), returned(again.revision.kept_index(ref.check(body)))
+    )
+    list(again.revision.prepare(draft))
     assert draft.missing == 0
 
 
@@ -385,13 +396,13 @@ def test_the_files_that_no_list_needs_are_swept_one_at_a_time():
     put_in_force(store, new, 2)
     flash.contents["list/ref.new"] = [b"left over"]
     swept = 0
-    while store.sweep():
+    while store.revision.sweep():
         swept += 1
         assert len(flash.contents) == PACKS + 4 - swept
     assert swept == PACKS - 2 + 2
     assert sorted(flash.contents) == ["list/00", "list/10", "list/i1", "list/ref"]
     assert holds(store, new) and holds(opened(flash), new)
-    assert not store.sweep()
+    assert not store.revision.sweep()
     # The files that went can come again, from their beginning.
     again = List(people(range(100)), 4)
     put_in_force(store, again, 3)
@@ -405,7 +416,7 @@ def test_a_pack_that_was_swept_away_begins_anew_also_after_a_power_cut():
     store = opened(flash)
     put_in_force(store, large, 1)
     put_in_force(store, small, 2)
-    while store.sweep():
+    while store.revision.sweep():
         pass
     put_in_force(opened(flash), large, 3)
     assert flash.data("list/50") == large.shards[5]
@@ -417,23 +428,23 @@ def test_a_pack_of_which_much_is_out_of_date_is_copied_to_its_other_file():
     store = opened(flash)
     built = List(people(range(220)), 0)
     for version in range(1, 7):
-        assert store.to_renew() == -1
+        assert store.revision.to_renew() == -1
         built = List(built.cards | people([0], group=version), 0)
         put_in_force(store, built, version)
-    assert store.to_renew() == 0  # five times 3.5 KB, in a block each
+    assert store.revision.to_renew() == 0  # five times 3.5 KB, in a block each
     before = flash.used()
     assert renew(store, 0).missing == 0
-    assert store.to_renew() == -1
+    assert store.revision.to_renew() == -1
     assert holds(store, built)
     assert holds(opened(flash), built)
-    assert opened(flash).to_renew() == -1
-    while store.sweep():
+    assert opened(flash).revision.to_renew() == -1
+    while store.revision.sweep():
         pass
     assert sorted(flash.contents) == ["list/01", "list/i1", "list/ref"]
     assert flash.used() < before - 16_384
     # ... and back again to the first one
     assert renew(store, 0).missing == 0
-    while store.sweep():
+    while store.revision.sweep():
         pass
     assert sorted(flash.contents) == ["list/00", "list/i1", "list/ref"]
     assert holds(store, built) and holds(opened(flash), built)
@@ -444,9 +455,9 @@ def test_a_renewal_that_is_given_up_leaves_no_trace():
     flash = filled(built)
     before = sorted(flash.contents)
     store = opened(flash)
-    draft = store.renewal(2)
-    next(store.prepare(draft))
-    store.abandon(draft)
+    draft = store.revision.renewal(2)
+    next(store.revision.prepare(draft))
+    store.revision.abandon(draft)
     assert sorted(flash.contents) == before
     assert holds(store, built)
 
@@ -459,12 +470,12 @@ def test_a_renewal_copies_nothing_that_is_damaged():
     store = opened(flash)
     assert [store.lookup(each) for each in built.cards].count(None) == built.shards[6][5]
     assert store.damaged == 6
-    assert store.to_renew() == 3
-    draft = store.renewal(3)
-    list(store.prepare(draft))
+    assert store.revision.to_renew() == 3
+    draft = store.revision.renewal(3)
+    list(store.revision.prepare(draft))
     assert draft.missing == 1 and draft.lacks(6)
     draft.put(6, built.shards[6])
-    store.commit(draft)
+    store.revision.commit(draft)
     assert store.damaged is None
     assert holds(store, built) and holds(opened(flash), built)
 
@@ -477,7 +488,7 @@ def test_a_shard_left_over_counts_only_where_it_belongs():
     first = List(cards, 1)
     body, raw = first.ref(1)
     draft = begun(store, raw, ref.check(body), first.index)
-    list(store.prepare(draft))
+    list(store.revision.prepare(draft))
     draft.put(1, first.shards[1])
     second = List(cards, 2)
     assert second.shards[2] == first.shards[1]
@@ -507,7 +518,7 @@ def test_room_is_kept_for_others():
     body, raw = built.ref(1)
     draft = begun(store, raw, ref.check(body), built.index)
     flash.capacity = flash.used() + RESERVE_BYTES + 16_384 + len(built.shards[0])
-    assert store.room(draft) == 0
+    assert store.revision.room(draft) == 0
 
 
 def test_a_cut_at_any_operation_leaves_the_old_list_or_the_new_one():
@@ -530,7 +541,7 @@ def test_a_cut_at_any_operation_leaves_the_old_list_or_the_new_one():
                 store = opened(flash, cut_at=cut_at)
                 try:
                     put_in_force(store, after, 2)
-                    while store.sweep():
+                    while store.revision.sweep():
                         pass
                     break
                 except PowerCut:
@@ -561,14 +572,14 @@ def test_a_cut_at_any_operation_of_a_renewal_changes_nothing():
             store = opened(flash, cut_at=cut_at)
             try:
                 assert renew(store, 1).missing == 0
-                while store.sweep():
+                while store.revision.sweep():
                     pass
                 break
             except PowerCut:
                 pass
             store = opened(flash)
             assert holds(store, built), cut_at
-            while store.sweep():
+            while store.revision.sweep():
                 pass
             assert len(flash.contents) == PACKS + 2
             assert holds(opened(flash), built), cut_at
@@ -589,7 +600,7 @@ def test_it_works_on_a_real_directory():
     assert store.lookup(token(1)) is None
     assert store.load() is None
     assert holds(store, built)
-    while store.sweep():
+    while store.revision.sweep():
         pass
     store.close()
     store = Store(path, verify)

@@ -1,15 +1,18 @@
 """Getting in step with a published list, whatever the link, the flash and the supply do."""
 
+import sys
 from time import ticks_add  # pyright: ignore[reportAttributeAccessIssue]
 
-from firmware.allowlist.store import RESERVE_BYTES, Store
-from firmware.allowlist.sync import ANSWER_MS, OBJECTS_AT_ONCE, PASSES, RETRY_MS, Sync
-from host_tests.pure.check import raises
+from firmware.allowlist.following import ANSWER_MS, OBJECTS_AT_ONCE, PASSES
+from firmware.allowlist.revision import RESERVE_BYTES
+from firmware.allowlist.store import Store
+from firmware.allowlist.sync import RETRY_MS, Sync
 from host_tests.pure.flash_model import Files, Flash, PowerCut
 from host_tests.pure.lists import List, digest, entry, name, people, shard, token, verify
 
 STRANGERS = range(1_000, 1_010)
 STEP_MS = 50
+UPDATING = ("following", "revision", "draft", "pack_writer", "record", "digests", "index")
 
 
 class Charger:
@@ -460,22 +463,48 @@ def test_a_full_flash_keeps_the_old_list_and_is_reported():
 
 
 def test_a_list_that_memory_could_not_even_be_begun_for_is_followed_later():
-    def fails(*given):
-        del charger.sync._follow
+    def fails():
+        del charger.sync._begin
         raise MemoryError("no room")
 
-    for times in (1, 2):
+    for again in ("the link is back", "time has passed"):
         charger = with_list(List(people(range(20)), 2))
         other = List(people(range(30)), 2)
-        charger.objects.update(other.objects)
-        charger.sync._follow = fails
-        raises(MemoryError, charger.sync.offer, *other.ref(2))
-        if times == 2:
-            charger.sync._follow = fails
-            raises(MemoryError, charger.turn)
-        assert charger.version() == 1
+        charger.sync._begin = fails
+        charger.offer(other, 2)
+        charger.turn()
+        assert charger.rejected == [("memory", "no room")]
+        assert charger.sync.problem == "memory" and charger.sync.busy
+        charger.run_ms(RETRY_MS // 2)
+        assert charger.version() == 1 and not charger.asked
+        if again == "the link is back":
+            charger.sync.resume()
+        else:
+            charger.run_ms(RETRY_MS)
         charger.settle()
         assert charger.holds(other)
+        assert charger.sync.problem is None
+
+
+def test_what_updates_a_list_is_in_memory_only_meanwhile():
+    def loaded():
+        return [name for name in UPDATING if "firmware.allowlist." + name in sys.modules]
+
+    charger = with_list(List(people(range(20)), 2))
+    charger.run_ms(1_000)
+    assert loaded() == []
+    charger.offer(List(people(range(30)), 2), 2)
+    charger.turn()
+    assert loaded() == list(UPDATING)
+    charger.settle().run_ms(1_000)
+    assert charger.version() == 2
+    assert loaded() == []
+    # Nor where it cannot be put in force for now.
+    charger.files.flash.capacity = charger.files.flash.used() + 10
+    charger.offer(List(people(range(100, 130)), 2), 3)
+    charger.run_ms(5_000)
+    assert charger.sync.problem == "flash_full"
+    assert loaded() == []
 
 
 def test_a_flash_that_fills_up_in_the_middle_keeps_the_old_list():
@@ -695,7 +724,7 @@ def test_a_newer_ref_comes_before_the_clearing_up():
         while charger.sync.busy:
             charger.turn()
     turns = 9
-    while turns and charger.store._packs._open[16] is None:  # until a pack is being copied
+    while turns and charger.store.packs.files[16] is None:  # until a pack is being copied
         charger.turn()
         turns -= 1
     assert turns

@@ -1,6 +1,7 @@
 """What the compiler gets does what the sources do, or is refused: both are run by MicroPython."""
 
 import ast
+import json
 import re
 import subprocess
 from collections.abc import Callable
@@ -8,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from firmware.access import light
 from tools import link_check, linking, mpy, rom_texts, scopes, shared_names, short_names
 from tools.linking import LinkError
 from tools.virtual.power import find_micropython
@@ -286,3 +288,17 @@ def test_an_f_string_that_cannot_be_written_with_other_names_is_refused(monkeypa
 def test_what_counts_as_micropythons_own_is_known_to_it(tmp_path: Path):
     program = "import builtins\nprint(' '.join(dir(builtins)))\n"
     assert set(said(tmp_path, {}, program, as_source).split()) >= scopes.BUILTINS
+
+
+def test_the_lights_tables_are_texts_that_say_the_same():
+    source = mpy.sources()["firmware/access/light.py"]
+    made = mpy.folded(mpy.sources())["firmware/access/light.py"]
+    assert made.count("\n") == source.count("\n")
+    names: dict = {}
+    exec(made, names)
+    for table in ("COLOURS", "PATTERNS", "STATES", "OVERLAYS", "STANDING"):
+        assert type(names[table]) is bytes
+        for name, entry in getattr(light, table).items():
+            assert json.dumps(names["entry"](names[table], name)) == json.dumps(entry)
+        with pytest.raises(KeyError):
+            names["entry"](names[table], "pending")

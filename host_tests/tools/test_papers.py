@@ -86,11 +86,11 @@ def test_the_card_draws_what_the_firmware_shows(name: str):
     end_ms = light.OVERLAY_MS if name in light.OVERLAYS else 6_000
     for at_ms in range(0, end_ms, 10):
         if name in light.STANDING:
-            colour = light.standing_colour(name, at_ms)
+            colour = light.standing_colour(light.STANDING[name], at_ms)
             percent = 100 if colour else 0
         else:
             colour, pattern = (light.STATES | light.OVERLAYS)[name]
-            percent = light.brightness(pattern, at_ms)
+            percent = light.brightness(light.PATTERNS[pattern], at_ms)
         found = shown.get(at_ms, (colour, 0))
         assert (found[0], found[1]) == (colour, pytest.approx(percent, abs=1)), at_ms
     assert max(shown) < end_ms

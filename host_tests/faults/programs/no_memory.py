@@ -353,8 +353,8 @@ class Charger:
         """Turn until the charger has asked for something."""
         for _ in range(200):
             self.turns(1)
-            if self.app.sync._asked:
-                return list(self.app.sync._asked)
+            if self.app.sync.asked:
+                return list(self.app.sync.asked)
             if self.in_force:
                 return []
         raise AssertionError("nothing asked for")
@@ -366,7 +366,7 @@ class Charger:
         """All that is missing comes, also what has come in vain; the names of it."""
         fetched = []
         for _ in range(200):
-            for digest in list(self.app.sync._asked):
+            for digest in list(self.app.sync.asked):
                 fetched.append(digest)
                 self.arrives(self.object(digest))
             if self.in_force:
