@@ -10,6 +10,7 @@ In memory: 11 bytes a shard (2.8 KB for 50,000 cards in 256 shards), as many aga
 is under way, one buffer of 4,096 bytes, and the open files of the packs.
 """
 
+import gc
 import hashlib
 
 from micropython import const
@@ -65,6 +66,7 @@ class Store:
         finally:
             for name in ("record", "digests", "index"):
                 forget("firmware.allowlist." + name)
+            gc.collect()  # so that what stays lies low
         self.applied, generations, self.generation, ends, self.rows = found
         self.packs.begin(generations, ends)
         for pack in range(PACKS):
@@ -98,6 +100,23 @@ class Store:
         """Close all files. `load` opens them again."""
         self.packs.close()
         self.rows = self.applied = None
+
+    def settle(self) -> bool:
+        """What an update leaves lies above all that it took, and the free memory in pieces. Put one
+        thing of it where there is room further down, after a collection; False: nothing is left.
+        """
+        packs = self.packs
+        for pack in range(PACKS):
+            if packs.written >> pack & 1:
+                try:
+                    packs.shut(pack)
+                    packs.open(pack)
+                    if self.rows and not packs.written:
+                        self.rows = self.rows.copy()
+                except MemoryError:
+                    pass  # it goes without
+                return True
+        return False
 
     def live(self, pack: int) -> int:
         """What the shards of a pack that the list in force needs take, in bytes."""

@@ -9,6 +9,7 @@ Nearly always there is nothing to be done: what does it (following.py) is loaded
 given back when that has come to its end.
 """
 
+import gc
 from time import ticks_add, ticks_diff, ticks_ms
 
 from micropython import const
@@ -127,7 +128,7 @@ class Sync:
         try:
             if self._work is None:
                 if not self._is_due():
-                    return False
+                    return self._store.settle()
                 self._begin()
             return next(self._work)
         except StopIteration:
@@ -164,10 +165,14 @@ class Sync:
         for digest in self.asked:
             self.forgo(digest)
         self.asked.clear()
-        if following is not None:
+        began = following is not None
+        if began:
             following.revision.close()
+            following = None
         for name in _LOADED:
             forget("firmware.allowlist." + name)
+        if began:
+            gc.collect()  # for `Store.settle`
 
     def _rest(self):
         """Do nothing for a long time, or until the link is back."""
