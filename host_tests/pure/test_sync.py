@@ -507,6 +507,51 @@ def test_what_updates_a_list_is_in_memory_only_meanwhile():
     assert loaded() == []
 
 
+def test_what_an_update_leaves_is_made_anew_once_its_garbage_is_gone(monkeypatch):
+    happened = []
+    charger = with_list(List(people(range(60)), 2))
+    charger.run_ms(1_000)
+    other = List(changed(people(range(60)), *range(60)), 2)
+    charger.offer(other, 2)
+    while charger.sync.busy:
+        charger.turn()
+    rows, written = charger.store.rows, charger.store.packs.files[:4]
+    files = charger.files
+    assert charger.store.packs.written == 0b1111
+    monkeypatch.setattr("gc.collect", lambda: happened.append("collect"))
+    opened = files.open
+    files.open = lambda path, mode: happened.append((path, mode)) or opened(path, mode)
+    counts = []
+    for _ in range(20):
+        charger.turn()
+        counts.append(len(happened))
+    assert happened == ["collect", *[(f"list/{pack}0", "rb") for pack in range(4)]]
+    assert max(b - a for a, b in zip(counts, counts[1:], strict=False)) == 1
+    assert charger.store.packs.written == 0
+    assert not set(map(id, charger.store.packs.files[:4])) & set(map(id, written))
+    assert charger.store.rows is not rows
+    assert charger.holds(other)
+
+
+def test_where_there_is_no_memory_to_make_it_anew_look_ups_go_on():
+    charger = with_list(List(people(range(60)), 2))
+    charger.run_ms(1_000)
+    other = List(changed(people(range(60)), *range(60)), 2)
+    charger.offer(other, 2)
+    while charger.sync.busy:
+        charger.turn()
+    opened = charger.files.open
+
+    def none_left(path, mode):
+        raise MemoryError
+
+    charger.files.open = none_left
+    charger.run_ms(1_000)
+    charger.files.open = opened
+    assert charger.holds(other)
+    assert charger.rejected == [] and charger.sync.problem is None
+
+
 def test_a_flash_that_fills_up_in_the_middle_keeps_the_old_list():
     old = List(people(range(60)), 4)
     charger = with_list(old)
