@@ -20,8 +20,7 @@ from firmware.loaded import forget
 RETRY_MS = const(600_000)  # the long pause, and the one after a failure
 
 _FULL = const(28)  # ENOSPC
-# following.py, and what it takes: `a` before `b` where `a` imports `b`
-_LOADED = ("following", "revision", "draft", "pack_writer", "record", "digests", "index")
+_LOADED = const("following revision draft pack_writer record digests index")
 
 
 class Sync:
@@ -166,8 +165,7 @@ class Sync:
         self.asked.clear()
         if following is not None:
             following.revision.close()
-        for name in _LOADED:
-            forget("firmware.allowlist." + name)
+        forget("firmware.allowlist", _LOADED)
 
     def _rest(self):
         """Do nothing for a long time, or until the link is back."""
