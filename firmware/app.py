@@ -15,11 +15,11 @@ from firmware.access.words import AWAITING
 from firmware.allowlist.store import Store
 from firmware.allowlist.sync import Sync
 from firmware.allowlist.token import Tokens
-from firmware.answers import answer
 from firmware.cards.mfrc522 import MFRC522
 from firmware.cards.reader import Reader
 from firmware.charge_point import ChargePoint
 from firmware.clock import Clock, TimeFile
+from firmware.commands import Commands, SwitchedOff
 from firmware.downlink import Downlink
 from firmware.journal.journal import Journal
 from firmware.link.framing import OBJECT_LIMIT
@@ -28,9 +28,7 @@ from firmware.link.mqtt import Mqtt
 from firmware.link.timekeeper import keep as keep_time
 from firmware.link.topics import Topics
 from firmware.link.wifi import Wifi
-from firmware.loaded import forget
 from firmware.settings import Settings
-from firmware.switched_off import SwitchedOff
 from firmware.uplink import Uplink
 
 _CONTROL_MS = const(10)
@@ -147,6 +145,7 @@ class App:
         )
         journal.make_room = self.sync.drop  # pyright: ignore[reportAttributeAccessIssue]
         self._switched_off = SwitchedOff("state/available")
+        commands = Commands(self.point, board.light, self._switched_off, self._restart_soon)
         self.downlink = Downlink(
             key,
             topics,
@@ -154,8 +153,8 @@ class App:
             self.settings,
             self.sync,
             clock,
-            self._command,
-            lambda body: answer(self.point, body),
+            commands.by_name,
+            commands.answer,
             self.uplink.record,
             self.point.review,
         )
@@ -455,16 +454,6 @@ class App:
             from firmware.console import hear
 
             hear(self.point, self._typed)
-
-    def _command(self, name):
-        """What carries out the order of that name, or None. As long as it is held its module is in
-        memory."""
-        from firmware.commands import Commands
-
-        forget("firmware.commands")
-        return Commands(
-            self.point, self._light, self._switched_off, self._restart_soon
-        ).by_name.get(name)
 
     def _restart_soon(self):
         self._restart_at = ticks_add(ticks_ms(), _RESTART_WITHIN_MS)

@@ -1,10 +1,37 @@
-"""Orders from the portal, each checked for its own fields (DESIGN section 7). Loaded for each of
-them, and given back after it."""
+"""Orders from the portal, each checked for its own fields (DESIGN section 7)."""
 
+import binascii
 from time import ticks_ms
 
+from micropython import const
+
+from firmware import flash
 from firmware.access.session import RUNNING
-from firmware.answers import TEXT_MOST, TOKEN_ALLOWED, is_text, person, token_in
+from firmware.access.words import ROLES, USER
+from firmware.link.messages import MessageError
+
+_TOKEN_BYTES = const(7)
+_TEXT_MOST = const(32)
+_TOKEN_ALLOWED = const("token: allowed 14 hex digits")
+
+
+class SwitchedOff:
+    """Whether the owner has switched the charger off: on flash, as no message brings it back.
+    `damaged`: what `load` found says neither."""
+
+    damaged = False
+
+    def __init__(self, path: str):
+        self._path = path
+
+    def load(self) -> bool:
+        """True also where it is damaged: it may have been switched off for somebody's safety."""
+        found = flash.read(self._path, 3)
+        self.damaged = found not in (None, b"on", b"off")
+        return self.damaged or found == b"off"
+
+    def store(self, off: bool) -> None:
+        flash.replace(self._path, b"off" if off else b"on")
 
 
 class Commands:
@@ -28,9 +55,26 @@ class Commands:
             "stop": self._stop,
         }
 
+    def answer(self, body: dict) -> None:
+        """The operator's verdict on a card; MessageError where it answers no open question."""
+        n, word = body.get("n"), body.get("verdict")
+        role, group = body.get("role", USER), body.get("group", 0)
+        token = _token(body)
+        wrong = _person(token, role, group)
+        if type(n) is not int:
+            wrong = "n: found {!r}, allowed a whole number".format(n)
+        elif not _is_text(word):
+            wrong = "verdict: found {!r}, allowed a text of 1 to {}".format(word, _TEXT_MOST)
+        if wrong:
+            raise MessageError("type", wrong)
+        if not self._point.answer(n, token, role, group, word):
+            raise MessageError("answer", "no question {} about this card, or no more".format(n))
+
     def _authorise(self, body):
-        token, role, group = token_in(body), body.get("role"), body.get("group", 0)
-        return person(token, role, group) or self._point.happened(("authorise", token, role, group))
+        token, role, group = _token(body), body.get("role"), body.get("group", 0)
+        return _person(token, role, group) or self._point.happened(
+            ("authorise", token, role, group)
+        )
 
     def _available(self, body):
         on = body.get("on")
@@ -64,12 +108,12 @@ class Commands:
 
     def _stop(self, body):
         reason = body.get("reason")
-        if reason is not None and not is_text(reason):
-            return "reason: found {!r}, allowed a text of 1 to {}".format(reason, TEXT_MOST)
+        if reason is not None and not _is_text(reason):
+            return "reason: found {!r}, allowed a text of 1 to {}".format(reason, _TEXT_MOST)
         if "token" in body:
-            token, session = token_in(body), self._point.session
+            token, session = _token(body), self._point.session
             if token is None:
-                return TOKEN_ALLOWED
+                return _TOKEN_ALLOWED
             if session.holder is None:
                 another = session.progress == RUNNING  # nobody's: an open charger began it
             else:
@@ -77,3 +121,27 @@ class Commands:
             if another:
                 return "another session"
         return self._point.happened(("stop", reason))
+
+
+def _token(body):
+    """The 7 bytes of the token; None where it is none."""
+    try:
+        token = binascii.unhexlify(body.get("token"))
+    except (TypeError, ValueError):
+        return None
+    return token if len(token) == _TOKEN_BYTES else None
+
+
+def _person(token, role, group):
+    """What is wrong with the token, the role or the group; None when nothing is."""
+    if token is None:
+        return _TOKEN_ALLOWED
+    if role not in ROLES:
+        return "role: found {!r}, allowed {}".format(role, ", ".join(ROLES))
+    if type(group) is not int or not 0 <= group <= 0xFFFF:
+        return "group: found {!r}, allowed 0 to 65535".format(group)
+    return None
+
+
+def _is_text(found):
+    return type(found) is str and 0 < len(found) <= _TEXT_MOST

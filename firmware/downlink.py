@@ -18,13 +18,13 @@ _ANSWER_AGE_S = const(600)  # of a verdict; two clocks are never quite the same
 class Downlink:
     """Takes every message that the link delivers: `message(topic, payload)`.
 
-    `key`: the charger's 32 bytes. `versions`: the last `v` of each topic, on flash.
-    `command(name)`: the function(body) that returns why it was not done, or None; None: there is no
-    such command. `answer(body)`: the operator has judged a card; raises MessageError.
+    `key`: the charger's 32 bytes. `versions`: the last `v` of each topic, on flash. `commands`:
+    name -> function(body) that returns why it was not done, or None. `answer(body)`: the operator
+    has judged a card; raises MessageError.
     """
 
     def __init__(
-        self, key, topics, versions, settings, sync, clock, command, answer, record, changed
+        self, key, topics, versions, settings, sync, clock, commands, answer, record, changed
     ):
         self._key = key
         self._topics = topics
@@ -32,7 +32,7 @@ class Downlink:
         self._settings = settings
         self._sync = sync
         self._clock = clock
-        self._command = command
+        self._commands = commands
         self._answer = answer
         self._record = record
         self._changed = changed
@@ -151,8 +151,10 @@ class Downlink:
         self._answer(body)
 
     def _carry_out(self, name, body):
+        command = self._commands.get(name)
+        if command is None:
+            return "no such command"
         try:
-            command = self._command(name)
-            return command(body) if command else "no such command"
+            return command(body)
         except Exception as error:  # it gets its answer, whatever happens
             return repr(error)

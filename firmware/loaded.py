@@ -3,17 +3,19 @@
 import sys
 
 
-def forget(name: str) -> None:
-    """Give the memory of a module back; also of one that was not loaded to its end, or not at all.
+def forget(package: str, modules: str) -> None:
+    """Give the memory of a package's `modules`, spaces between them, back; also of one that was not
+    loaded to its end, or not at all.
 
-    It is overwritten first: MicroPython leaves in its place what is deleted from a dict, where the
-    collector finds it.
+    They are overwritten first: MicroPython leaves in its place what is deleted from a dict, where
+    the collector finds it.
     """
-    package, _, module = name.rpartition(".")
     folder = sys.modules.get(package)
-    if name in sys.modules:
-        sys.modules[name] = None  # pyright: ignore[reportArgumentType]
-        del sys.modules[name]
-    if hasattr(folder, module):
-        setattr(folder, module, None)
-        delattr(folder, module)
+    for module in modules.split():
+        name = package + "." + module
+        if name in sys.modules:
+            sys.modules[name] = None  # pyright: ignore[reportArgumentType]
+            del sys.modules[name]
+        if hasattr(folder, module):
+            setattr(folder, module, None)
+            delattr(folder, module)

@@ -64,8 +64,7 @@ class Store:
             absent = isinstance(error, OSError) and error.errno == _ABSENT
             return None if absent else str(error) or repr(error)
         finally:
-            for name in ("record", "digests", "index"):
-                forget("firmware.allowlist." + name)
+            forget("firmware.allowlist", "record digests index")
             gc.collect()  # so that what stays lies low
         self.applied, generations, self.generation, ends, self.rows = found
         self.packs.begin(generations, ends)

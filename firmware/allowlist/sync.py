@@ -21,8 +21,7 @@ from firmware.loaded import forget
 RETRY_MS = const(600_000)  # the long pause, and the one after a failure
 
 _FULL = const(28)  # ENOSPC
-# following.py, and what it takes: `a` before `b` where `a` imports `b`
-_LOADED = ("following", "revision", "draft", "pack_writer", "record", "digests", "index")
+_LOADED = const("following revision draft pack_writer record digests index")
 
 
 class Sync:
@@ -169,8 +168,7 @@ class Sync:
         if began:
             following.revision.close()
             following = None
-        for name in _LOADED:
-            forget("firmware.allowlist." + name)
+        forget("firmware.allowlist", _LOADED)
         if began:
             gc.collect()  # for `Store.settle`
 

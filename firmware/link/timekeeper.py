@@ -2,12 +2,12 @@
 
 import asyncio
 import random
-import sys
 import time
 
 from micropython import const
 
 from firmware.link.backoff import LEAST_MS, Backoff
+from firmware.loaded import forget
 
 MOST_MS = const(1_024_000)
 AGAIN_MS = const(14_400_000)  # a quartz has lost or won less than a second by then
@@ -66,8 +66,8 @@ async def keep(
                     left_ms = waits_ms[1]
                 on_problem("ntp", str(error) or type(error).__name__)
             ntp = None
-            _forget("ntp")
-            _forget("dns")  # which a broker with a name would keep for ever
+            # Of these `dns` would stay for ever where the broker has a name.
+            forget("firmware.link", "ntp dns")
             if kept:
                 backoff.reset()
                 left_ms = waits_ms[2] - int(random.random() * (waits_ms[2] // 4))
@@ -75,11 +75,3 @@ async def keep(
                 left_ms = backoff.wait_ms()
             looked = time.ticks_ms()
         await asyncio.sleep_ms(_LOOK_MS)
-
-
-def _forget(name):
-    """Whoever needs the module again loads it again; also one that was not loaded to its end."""
-    package = sys.modules.get("firmware.link")  # none where not even that found memory
-    sys.modules.pop("firmware.link." + name, None)
-    if hasattr(package, name):
-        delattr(package, name)

@@ -18,7 +18,6 @@ from firmware.access.week import Week
 from firmware.allowlist import index, ref, shard
 from firmware.allowlist.errors import ListError, ObjectError
 from firmware.allowlist.store import Store
-from firmware.answers import answer
 from firmware.commands import Commands
 from firmware.hmac_sha256 import HmacSha256
 from firmware.link import dns, ntp
@@ -141,7 +140,7 @@ def _command(data):
     name = body.get("command")
     command = commands.by_name.get(name) if isinstance(name, str) else None
     if command is None or name == "identify":
-        return answer(point, body)
+        return commands.answer(body)
     why = command(body)
     return [point.told, why.split(":")[0] if why else None]
 

@@ -17,14 +17,12 @@ from firmware import flash
 from firmware.access.words import ROLES
 from firmware.allowlist.store import Store
 from firmware.allowlist.sync import Sync
-from firmware.answers import answer
 from firmware.clock import EPOCH_2024, Clock
-from firmware.commands import Commands
+from firmware.commands import Commands, SwitchedOff
 from firmware.downlink import Downlink
 from firmware.link.messages import Versions, sign, verify
 from firmware.link.topics import Topics
 from firmware.settings import Settings
-from firmware.switched_off import SwitchedOff
 from host_tests.fuzz import inputs
 from host_tests.fuzz.flash_in_memory import FlashInMemory
 from host_tests.fuzz.outcomes import DEFAULTS
@@ -118,8 +116,8 @@ class Charger:
             self.settings,
             self.sync,
             self.clock,
-            commands.by_name.get,
-            lambda body: answer(self.point, body),
+            commands.by_name,
+            commands.answer,
             lambda event, fields: self.events.append((event, fields)),
             lambda: None,
         )

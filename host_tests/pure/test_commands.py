@@ -1,8 +1,6 @@
 from firmware.access.session import NOT_BEGUN, OVER, RUNNING, START, Session
-from firmware.answers import answer as answered
-from firmware.commands import Commands
+from firmware.commands import Commands, SwitchedOff
 from firmware.link.messages import MessageError
-from firmware.switched_off import SwitchedOff
 from host_tests.pure.check import raises
 from host_tests.pure.place import directory
 
@@ -182,15 +180,19 @@ def test_a_stop_for_one_person_ends_no_other_session():
 def test_an_answer_goes_to_the_card_in_question():
     bench = Bench()
     bench.asked = 9
-    answered(bench, {"n": 9, "token": TOKEN, "verdict": "Accepted"})
-    answered(bench, {"n": 9, "token": TOKEN, "verdict": "NoCredit", "role": "service", "group": 7})
+    bench.commands.answer({"n": 9, "token": TOKEN, "verdict": "Accepted"})
+    bench.commands.answer(
+        {"n": 9, "token": TOKEN, "verdict": "NoCredit", "role": "service", "group": 7}
+    )
     token = b"\x04\xa1\xb2\xc3\x04\xa1\xb2"
     assert bench.answers == [(token, "user", 0, "Accepted"), (token, "service", 7, "NoCredit")]
 
 
 def test_an_answer_to_nothing_that_was_asked_is_refused():
     bench = Bench()
-    error = raises(MessageError, answered, bench, {"n": 9, "token": TOKEN, "verdict": "Accepted"})
+    error = raises(
+        MessageError, bench.commands.answer, {"n": 9, "token": TOKEN, "verdict": "Accepted"}
+    )
     assert error.why == "answer"
 
 
@@ -221,7 +223,7 @@ def test_wrong_types_in_an_answer_are_refused():
     ):
         body = {"n": 9, "token": TOKEN, "verdict": "Accepted"}
         body[name] = wrong
-        error = raises(MessageError, answered, bench, body)
+        error = raises(MessageError, bench.commands.answer, body)
         assert error.why == "type", body
     assert bench.answers == []
 

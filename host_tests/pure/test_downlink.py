@@ -79,7 +79,7 @@ class Bench:
             self.settings,
             self.sync,
             self.clock,
-            {"stop": self.carry_out, "identify": self.fail}.get,
+            {"stop": self.carry_out, "identify": self.fail},
             self.judged,
             lambda event, fields: self.events.append((event, fields)),
             self.changed,

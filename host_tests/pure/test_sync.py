@@ -1,5 +1,6 @@
 """Getting in step with a published list, whatever the link, the flash and the supply do."""
 
+import itertools
 import sys
 from time import ticks_add  # pyright: ignore[reportAttributeAccessIssue]
 
@@ -526,7 +527,7 @@ def test_what_an_update_leaves_is_made_anew_once_its_garbage_is_gone(monkeypatch
         charger.turn()
         counts.append(len(happened))
     assert happened == ["collect", *[(f"list/{pack}0", "rb") for pack in range(4)]]
-    assert max(b - a for a, b in zip(counts, counts[1:], strict=False)) == 1
+    assert max(b - a for a, b in itertools.pairwise(counts)) == 1
     assert charger.store.packs.written == 0
     assert not set(map(id, charger.store.packs.files[:4])) & set(map(id, written))
     assert charger.store.rows is not rows

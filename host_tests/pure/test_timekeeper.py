@@ -6,6 +6,7 @@ from time import ticks_add, ticks_diff  # pyright: ignore[reportAttributeAccessI
 from firmware import link
 from firmware.clock import Clock
 from firmware.link import timekeeper
+from firmware.loaded import forget
 
 T = 1_790_000_000
 HOURS = 3_600_000
@@ -280,6 +281,6 @@ def test_a_question_that_finds_no_memory_ends_nothing():
 def test_what_was_not_even_loaded_is_forgotten_too():
     package = sys.modules.pop("firmware.link")
     try:
-        timekeeper._forget("ntp")
+        forget("firmware.link", "ntp dns")
     finally:
         sys.modules["firmware.link"] = package

@@ -12,9 +12,9 @@ import vfs
 sys.path.insert(0, "")
 
 from firmware.clock import TimeFile
+from firmware.commands import SwitchedOff
 from firmware.link.messages import Versions
 from firmware.settings import Settings
-from firmware.switched_off import SwitchedOff
 from host_tests.allowlist.programs.on_littlefs import Flash, formatted, report
 from host_tests.pure.lists import verify
 
