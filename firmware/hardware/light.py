@@ -85,20 +85,20 @@ class Light:
 
     def render(self, now_ms: int) -> bool:
         """Bring the lamp up to date; call it every 10 ms. True if the lamp was written."""
-        if self._look_fresh:
-            try:
+        try:
+            if self._look_fresh:
                 look = table.entry(table.STATES, self._state)
                 self._pattern = table.entry(table.PATTERNS, look[1])
-            except MemoryError:
-                return False  # the next time there may be enough
-            self._look_fresh = False
-            self._look_colour = look[0]
-            self._look_ms = now_ms
-        if not self._rested:
-            if ticks_diff(now_ms, self._written_ms) < _FRAME_MS:
-                return False
-            self._rested = True
-        scale = self._percent(now_ms) * self._brightness
+                self._look_fresh = False
+                self._look_colour = look[0]
+                self._look_ms = now_ms
+            if not self._rested:
+                if ticks_diff(now_ms, self._written_ms) < _FRAME_MS:
+                    return False
+                self._rested = True
+            scale = self._percent(now_ms) * self._brightness
+        except MemoryError:
+            return False  # the next time there may be enough
         red, green, blue = self._colour
         red = _scaled(red, scale)
         green = _scaled(green, scale)
@@ -155,7 +155,10 @@ class _Remark:
         self._began_ms = 0
 
     def turn(self, on):
-        self._look = table.entry(table.STANDING, self.name) if on else None
+        try:
+            self._look = table.entry(table.STANDING, self.name) if on else None
+        except MemoryError:
+            return  # who still wants it says so again
         self.on = self.fresh = on
 
     def colour(self, state, now_ms):

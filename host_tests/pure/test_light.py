@@ -284,19 +284,61 @@ def test_where_the_table_is_a_text_in_the_rom_it_says_the_same():
 
 
 def test_a_look_that_no_memory_was_found_for_shows_at_the_next_frame():
-    def fails(*given):
-        table.entry = entry
-        raise MemoryError
+    for number in (1, 2, 3):
+        rig = _Rig()
+        rig.light.state("charging")
+        rig.run(50)
+        with _NoMemory(number):
+            rig.light.state("finished")
+            rig.light.render(rig.now_ms)
+            assert rig.colour == BLUE
+            rig.run(50)
+        assert rig.colour == GREEN
 
+
+def test_an_overlay_that_no_memory_was_found_for_shows_at_the_next_frame():
+    for number in (2, 3):
+        rig = _Rig()
+        rig.light.state("charging")
+        rig.run(50)
+        with _NoMemory(number):
+            rig.overlay("refused")
+            rig.light.render(rig.now_ms)
+            assert rig.colour == BLUE
+            rig.run(50)
+        assert rig.colour == RED
+
+
+def test_a_remark_that_no_memory_was_found_for_shows_when_it_is_made_again():
     rig = _Rig()
-    rig.light.state("charging")
+    rig.light.state("available")
     rig.run(50)
-    entry, table.entry = table.entry, fails
-    rig.light.state("finished")
-    rig.light.render(rig.now_ms)
-    assert rig.colour == BLUE
+    with _NoMemory(1):
+        rig.light.standing("reader", True)
     rig.run(50)
-    assert rig.colour == GREEN
+    assert rig.colour != RED
+    rig.light.standing("reader", True)
+    rig.run(50)
+    assert rig.colour == RED
+
+
+class _NoMemory:
+    """For what is looked up in a table for the `number`th time."""
+
+    def __init__(self, number):
+        self._left = number
+
+    def __enter__(self):
+        self._entry, table.entry = table.entry, self._fails
+
+    def __exit__(self, kind, error, trace):
+        table.entry = self._entry
+
+    def _fails(self, *given):
+        self._left -= 1
+        if not self._left:
+            raise MemoryError
+        return self._entry(*given)
 
 
 def test_brightness_dims_everything_and_hides_nothing():
