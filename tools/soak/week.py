@@ -27,9 +27,6 @@ P50_MS, P99_MS = 5.0, 10.0  # a look comes every 6 ms, and a card needs up to 5 
 TAPS = 8  # of a day, from which on its times say something
 _EASE_S, _STILL_S = 5_400, 600  # before a day ends: no new faults, nobody comes
 _REST_S = 300
-# What lies in the memory for a moment, the state on its way say, lies there at one look and not at
-# the next; what stays does so at each.
-_LOOKS, _BETWEEN_LOOKS_S = 5, 17
 _WRAP_S = 6 * 3_600  # of each life, in which its milliseconds wrap
 
 
@@ -114,8 +111,7 @@ class _Week:
         )  # fmt: skip
         self._found = Found(plan)
         self._before = (0, 0, 0, 0, 0, 0, 0)
-        self._looks: list[Sequence[int]] = []  # in use, free, largest free piece; blocks, files
-        self._charger.on_measured = self._looks.append
+        self._charger.on_measured = self._measured
         world.tell(self._days())
 
     def run(self) -> Found:
@@ -149,10 +145,8 @@ class _Week:
                     self._found.wrong.append(f"day {number}: no rest; {self._site.state}")
                     break
             yield _REST_S
-            for _ in range(_LOOKS):
-                self._charger.measure()
-                yield _BETWEEN_LOOKS_S
-            self._day_ends()
+            self._charger.measure()
+            yield 5
             faults.pause = drivers.pause = False
         self._charger.stop()
 
@@ -169,10 +163,8 @@ class _Week:
             and not state["faults"]
         )
 
-    def _day_ends(self) -> None:
-        used, largest = min(look[0] for look in self._looks), max(look[2] for look in self._looks)
-        blocks, files = self._looks[-1][3:]
-        self._looks.clear()
+    def _measured(self, figures: Sequence[int]) -> None:
+        used, _, largest, blocks, files = figures
         told, site = self._drivers.told, self._site
         counts = (
             len(told.taps), told.visits, len(told.stays), self._network.connections,
