@@ -26,10 +26,7 @@ _LIGHT = "firmware/access/light.py"
 _LASTING = (
     linking.ONE,
     *(f"firmware/{name}.py" for name in ("config", "selftest", "tested_parts")),
-    *(
-        f"firmware/allowlist/{name}.py"
-        for name in ("following", "revision", "draft", "pack_writer", "record", "digests", "index")
-    ),
+    *(f"firmware/allowlist/{name}.py" for name in ("following", "revision", "draft")),
 )
 # As they are in this process: they may be edited while it runs.
 _MAKERS = [

@@ -20,7 +20,7 @@ from firmware.loaded import forget
 RETRY_MS = const(600_000)  # the long pause, and the one after a failure
 
 _FULL = const(28)  # ENOSPC
-_LOADED = const("following revision draft pack_writer record digests index")
+_LOADED = const("following revision draft")
 
 
 class Sync:
