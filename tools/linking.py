@@ -56,6 +56,11 @@ _OFTEN = 6
 _LOOKS_UP = {"__file__", "__import__", "__name__", "eval", "exec", "globals", "locals", "vars"}
 
 
+def lasting(texts: dict[str, str]) -> list[str]:
+    """What goes into the one file; nothing where there is none."""
+    return _order(texts) if ONE in texts else []
+
+
 def linked(texts: dict[str, str]) -> dict[str, str]:
     """The same program in fewer files; `texts`: sources by file name."""
     if ONE not in texts:

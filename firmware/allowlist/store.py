@@ -17,9 +17,9 @@ from micropython import const
 
 from firmware.allowlist import shard
 from firmware.allowlist.packs import PACKS, Packs
+from firmware.allowlist.record import Record
 from firmware.allowlist.rows import Rows
 from firmware.files import Files
-from firmware.loaded import forget
 
 _ABSENT = const(2)  # ENOENT
 
@@ -57,17 +57,13 @@ class Store:
         self.files.make(self.root)
         self.packs.begin(self._found_generations(), [0] * PACKS)
         try:
-            from firmware.allowlist.record import Record
-
             found = Record(self.files, self.root).read(self._verify, self.view)
         except (OSError, ValueError, MemoryError) as error:
             absent = isinstance(error, OSError) and error.errno == _ABSENT
             return None if absent else str(error) or repr(error)
-        finally:
-            forget("firmware.allowlist", "record digests index")
-            gc.collect()  # so that what stays lies low
         self.applied, generations, self.generation, ends, self.rows = found
         self.packs.begin(generations, ends)
+        gc.collect()  # so that the files lie low
         for pack in range(PACKS):
             if self.live(pack):
                 self.packs.open(pack)

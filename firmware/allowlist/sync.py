@@ -21,7 +21,7 @@ from firmware.loaded import forget
 RETRY_MS = const(600_000)  # the long pause, and the one after a failure
 
 _FULL = const(28)  # ENOSPC
-_LOADED = const("following revision draft pack_writer record digests index")
+_LOADED = const("following revision draft")
 
 
 class Sync:
@@ -114,7 +114,7 @@ class Sync:
         self.problem = "flash_full"
         try:
             self._begin()
-            while self._following.revision.sweep():
+            while self._following.revision.sweep():  # pyright: ignore[reportOptionalMemberAccess]
                 pass
         except (OSError, MemoryError):
             pass  # what could not be removed goes later
@@ -129,7 +129,7 @@ class Sync:
                 if not self._is_due():
                     return self._store.settle()
                 self._begin()
-            return next(self._work)
+            return next(self._work)  # pyright: ignore[reportArgumentType]
         except StopIteration:
             self._stop()
             if self._store.damaged is not None:  # there is no room to renew it

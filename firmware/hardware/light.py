@@ -31,7 +31,7 @@ class Light:
     def __init__(self, lamp, brightness: int = 100):
         self._lamp = lamp
         self._brightness = brightness
-        self._state = None
+        self._state = ""
         self._look_colour = None  # of the state, by name
         self._pattern = None
         self._look_fresh = False
@@ -151,12 +151,12 @@ class _Remark:
         self.name = name
         self.on = False
         self.fresh = False
-        self._look = None  # what the table says, while it is on
+        self._look = ()  # what the table says, while it is on
         self._began_ms = 0
 
     def turn(self, on):
         try:
-            self._look = table.entry(table.STANDING, self.name) if on else None
+            self._look = table.entry(table.STANDING, self.name) if on else ()
         except MemoryError:
             return  # who still wants it says so again
         self.on = self.fresh = on
@@ -165,7 +165,7 @@ class _Remark:
         if self.fresh:
             self.fresh = False
             self._began_ms = now_ms
-        states, period_ms, _ = self._look
+        states, period_ms, _ = self._look  # pyright: ignore[reportAssignmentType]
         at_ms = ticks_diff(now_ms, self._began_ms)
         if not 0 <= at_ms < period_ms:
             at_ms %= period_ms

@@ -13,7 +13,7 @@ from host_tests.pure.lists import List, digest, entry, name, people, shard, toke
 
 STRANGERS = range(1_000, 1_010)
 STEP_MS = 50
-UPDATING = ("following", "revision", "draft", "pack_writer", "record", "digests", "index")
+UPDATING = ("following", "revision", "draft")
 
 
 class Charger:

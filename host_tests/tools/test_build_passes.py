@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from firmware.access import light
-from tools import link_check, linking, mpy, rom_texts, scopes, shared_names, short_names
+from tools import constants, link_check, linking, mpy, rom_texts, scopes, shared_names, short_names
 from tools.linking import LinkError
 from tools.virtual.power import find_micropython
 
@@ -302,3 +302,34 @@ def test_the_lights_tables_are_texts_that_say_the_same():
             assert json.dumps(names["entry"](names[table], name)) == json.dumps(entry)
         with pytest.raises(KeyError):
             names["entry"](names[table], "pending")
+
+
+def test_constants_of_what_is_loaded_now_and_then_are_put_in_place():
+    texts = {
+        "firmware/a.py": "SIZE = const(7)\nWORD = const('x')\nTWICE = const(1)\nTWICE = 2\n"
+        "def f():\n    return SIZE\n",
+        "firmware/b.py": "from firmware import a\nfrom firmware.a import SIZE, TWICE, WORD, f\n"
+        "MINE = const(-3)\nASKED = const(4)\nSAID = const(5)\n"
+        "def g(x):\n    return SIZE + a.SIZE * x[SIZE :] + MINE + TWICE + ASKED + f()\n"
+        "def h():\n    return f'{SAID} {WORD}'\n",
+        "firmware/c.py": "from firmware.b import SAID\nfrom firmware.a import SIZE\n"
+        "def i(SIZE):\n    return SIZE + SAID\n",
+    }
+    found = constants.in_place(texts, ["firmware/a.py"], {"ASKED"})
+    assert found["firmware/a.py"] == texts["firmware/a.py"]
+    assert found["firmware/b.py"] == (
+        "from firmware import a\nfrom firmware.a import TWICE, WORD, f\n"
+        "pass\nASKED = const(4)\nSAID = const(5)\n"
+        "def g(x):\n    return (7) + (7) * x[(7) :] + (-3) + TWICE + ASKED + f()\n"
+        "def h():\n    return f'{SAID} {WORD}'\n"
+    )
+    assert found["firmware/c.py"] == (
+        "pass\nfrom firmware.a import SIZE\ndef i(SIZE):\n    return SIZE + (5)\n"
+    )
+
+
+def test_the_firmware_has_no_constant_by_name_where_it_is_loaded_now_and_then():
+    files = mpy.linked(mpy.sources())
+    following = files["firmware/allowlist/following.py"]
+    assert "OBJECTS_AT_ONCE" not in following and "PACKS" not in following
+    assert following.count("\n") == mpy.sources()["firmware/allowlist/following.py"].count("\n")
