@@ -6,10 +6,10 @@ memory the linker does the same.
 """
 
 import ast
+from collections import Counter
 from collections.abc import Collection, Iterator
 
 from tools.edits import edited, span
-from tools.scopes import bound
 
 
 def in_place(
@@ -29,15 +29,18 @@ def in_place(
 
 def _rewritten(name: str, text: str, trees, known, named) -> str:
     tree = trees[name]
+    given = _given(tree)
     values = {
         what: value for what, value in known[name].items() if what[0] != "_" and what not in named
     }
     mine = set(values)
     modules = {}
     for called, file, what in _taken(name, trees):
-        if what is None and _is_imported_alone(tree, called):
+        if given[called]:
+            continue
+        if what is None:
             modules[called] = known[file]
-        elif what in known[file] and _is_imported_alone(tree, called):
+        elif what in known[file]:
             values[called] = known[file][what]
     for said in _in_texts(tree):
         values.pop(said, None)
@@ -67,11 +70,12 @@ def _value(node, values: dict[str, str], modules: dict[str, dict[str, str]]) -> 
 
 
 def _constants(tree: ast.Module) -> Iterator[tuple[str, str]]:
+    given = _given(tree)
     for node in tree.body:
         if not isinstance(node, ast.Assign) or not isinstance(node.value, ast.Call):
             continue
         call, target = node.value, ast.unparse(node.targets[0])
-        if ast.unparse(call.func) == "const" and _is_once(tree, target):
+        if ast.unparse(call.func) == "const" and given[target] == 1:
             try:
                 value = ast.literal_eval(call.args[0])
             except ValueError:
@@ -100,26 +104,21 @@ def _taken(name: str, trees) -> Iterator[tuple[str, str, str | None]]:
                     yield called, f"{path}.py", alias.name
 
 
-def _is_once(tree: ast.Module, name: str) -> bool:
-    """Whether the file gives this name to nothing else, anywhere."""
-    return _times(tree, name) == 1
-
-
-def _is_imported_alone(tree: ast.Module, name: str) -> bool:
-    return _times(tree, name) == 0 and name in bound(tree.body)
-
-
-def _times(tree: ast.Module, name: str) -> int:
-    times = 0
+def _given(tree: ast.Module) -> Counter[str]:
+    """How often a file gives something a name, wherever it does; but for imports."""
+    given: Counter[str] = Counter()
     for node in ast.walk(tree):
-        given = isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load)
-        times += given and node.id == name  # pyright: ignore[reportAttributeAccessIssue]
-        times += isinstance(node, ast.arg) and node.arg == name
-        times += isinstance(node, ast.ExceptHandler) and node.name == name
-        times += isinstance(node, ast.Global) and name in node.names
-        defined = isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef))
-        times += defined and node.name == name  # pyright: ignore[reportAttributeAccessIssue]
-    return times
+        if isinstance(node, ast.Name):
+            given[node.id] += not isinstance(node.ctx, ast.Load)
+        elif isinstance(node, ast.arg):
+            given[node.arg] += 1
+        elif isinstance(node, ast.ExceptHandler):
+            given[node.name or ""] += 1
+        elif isinstance(node, ast.Global):
+            given.update(node.names)
+        elif isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+            given[node.name] += 1
+    return given
 
 
 def _in_texts(tree: ast.Module) -> set[str]:
