@@ -162,9 +162,9 @@ def test_a_silent_reader_shows_red_and_yellow_in_turn_where_a_card_would_be_need
         light.standing_colour(light.STANDING["reader"], at_ms) for at_ms in range(0, 2_000, 500)
     ]
     assert shown == ["red", "yellow", "red", "yellow"]
-    assert "awaiting" in states
-    for state in ("authorised", "charging", "faulted", "unavailable"):
-        assert state not in states, "a session that runs keeps its light, and so does a fault"
+    assert set(states) == {"available", "preauthorised", "awaiting", "finished", "enrolling"}, (
+        "a session that runs keeps its light, a fault does, and so does a card that is being judged"
+    )
 
 
 def test_expired_cards_and_old_lists_flash_short_and_every_other_refusal_long():
