@@ -20,6 +20,7 @@ from firmware.loaded import forget
 
 RETRY_MS = const(600_000)  # the long pause, and the one after a failure
 
+_SOON_MS = const(60_000)  # the pause where flash or memory have failed, which may pass
 _FULL = const(28)  # ENOSPC
 _LOADED = const("following revision draft")
 
@@ -119,7 +120,7 @@ class Sync:
         except (OSError, MemoryError):
             pass  # what could not be removed goes later
         self._stop()
-        self._rest()
+        self._rest(RETRY_MS)
 
     def tick(self, now_ms) -> bool:
         """One small piece of work at `now_ms` (ticks); True when there is more to do at once."""
@@ -133,7 +134,7 @@ class Sync:
         except StopIteration:
             self._stop()
             if self._store.damaged is not None:  # there is no room to renew it
-                self._rest()
+                self._rest(RETRY_MS)
         except (OSError, ValueError, MemoryError) as error:
             self._failed(error)
         return False
@@ -172,15 +173,15 @@ class Sync:
         if began:
             gc.collect()  # for `Store.settle`
 
-    def _rest(self):
-        """Do nothing for a long time, or until the link is back."""
+    def _rest(self, ms):
+        """Do nothing for so long, or until the link is back."""
         self.resumed = False
-        self._rests_until_ms = ticks_add(self.now_ms, RETRY_MS)
+        self._rests_until_ms = ticks_add(self.now_ms, ms)
 
     def _failed(self, error):
         self._stop()
-        self._rest()
         word = _word(error)
+        self._rest(_SOON_MS if word in ("flash", "memory") else RETRY_MS)
         if self.wanted:
             self.problem = word
         self.on_rejected(word, str(error))
