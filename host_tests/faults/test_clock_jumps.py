@@ -41,7 +41,8 @@ def test_a_jump_of_two_days_ends_no_session_and_the_card_is_expired_from_then_on
         rests(charger, coil(False), 0.5, since)
         charger.do("unplug")
         ended = made.reported("session_ended", heard)
-        assert 0 <= ended["end"] - ended["start"] <= time.time() - began + 1
+        # Two clocks in whole seconds, each set anew meanwhile.
+        assert 0 <= ended["end"] - ended["start"] <= time.time() - began + 2
         assert abs(ended["end"] - time.time() - AHEAD_S) < 10
         time.sleep(SETTLED_S)
         plug_in(charger, "yellow")
