@@ -4,8 +4,9 @@
     the newest events, see records.py · CRC-32 of everything before               all big-endian
 
 At most 512 bytes: littlefs then keeps the file inside its directory, and one write is one small
-commit there. A file that is too short was cut off when it was about to be written, which littlefs
-allows only before the first byte: it counts for nothing, and is no damage.
+commit there. When the supply goes, a head is the old or the new one, whole; only one that is made
+for the first time may be missing or empty then, `b` before `a` (seq 1 and 2). Any other that is not
+whole, or not there, has been damaged: nobody knows whether it was the newer one.
 """
 
 import binascii
@@ -25,6 +26,8 @@ _OPEN_BYTES = const(51)
 _CRC_BYTES = const(4)
 _TOKEN = const(1 << 7)  # in `who`: there is one
 _IS_A_DIRECTORY = const(21)  # EISDIR
+_EMPTY = const(-1)  # instead of a sequence number
+_DAMAGED = const(-2)
 
 STOPS_MOST = const(255)
 ROOM = const(410)  # bytes for events beside an open session
@@ -57,7 +60,6 @@ class Head:
     are on the flash, and `open` is how they left it. `boot`. `acknowledged`: all events up to it
     are. `lost_routine`, `lost_sessions`. `behind`: events in the segments that are not
     acknowledged; `sessions`, `routine`: the last number in either. `open`: Open or None.
-    `alone`: there is no good other head, although there was one.
     """
 
     def __init__(self, files, folder: str):
@@ -69,25 +71,19 @@ class Head:
         self.lost_routine = self.lost_sessions = 0
         self.behind = self.sessions = self.routine = 0
         self.open = None
-        self.alone = False
 
     def read(self) -> tuple:
         """(events or None where there is no good head, what was damaged or None)"""
+        a, b = self._load("a"), self._load("b")
         damaged = []
-        best = seq = 0
-        alone = False
-        for slot in "ab":
-            found = self._load(slot)
-            alone = alone or found <= 0
-            if found < 0:
-                damaged.append(slot)
-            elif found > seq:
-                best, seq = slot, found
+        if a == _DAMAGED or (a <= 0 and b > 1) or (a == _EMPTY and b != 1):
+            damaged.append("a")
+        if b == _DAMAGED or (b <= 0 and a):
+            damaged.append("b")
         wrong = "head " + " and ".join(damaged) if damaged else None
-        if not best:
+        if a <= 0 and b <= 0:
             return None, wrong
-        self._load(best)
-        self.alone = alone and seq > 1
+        self._load("a" if a > b else "b")
         return self._unpack(), wrong
 
     def write(self, events: list) -> None:
@@ -109,7 +105,7 @@ class Head:
         return f"{self._folder}/{slot}"
 
     def _load(self, slot):
-        """Its sequence number, once all of it has proved right; 0: none is there, -1: damaged."""
+        """Its sequence number, once all of it has proved right; 0: none is there."""
         data = self._buffer
         try:
             self._files.size(self._path(slot))
@@ -119,15 +115,15 @@ class Head:
             with self._files.open(self._path(slot), "rb") as file:
                 there = file.readinto(data)
         except OSError:
-            return -1
+            return _DAMAGED
         magic, size, seq = struct.unpack_from(">4sHI", data)
         stop = size - _CRC_BYTES
-        if not there or (magic == _MAGIC and there < size):
-            return 0
+        if not there:
+            return _EMPTY
         if magic != _MAGIC or size != there or stop < _NUMBERS_BYTES:
-            return -1
+            return _DAMAGED
         crc = binascii.crc32(memoryview(data)[:stop])
-        return seq if crc == struct.unpack_from(">I", data, stop)[0] else -1
+        return seq if crc == struct.unpack_from(">I", data, stop)[0] else _DAMAGED
 
     def _unpack(self):
         data = self._buffer

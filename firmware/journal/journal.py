@@ -102,9 +102,9 @@ class Journal:
         numbers = self._numbers
         numbers.boot = head.boot
         for stream in (self._sessions, self._routine):
-            damage = stream.load(names, self._found, alive)
-            if damage:
-                wrong.append(damage)
+            torn = stream.load(names, self._found, alive)
+            if torn:
+                wrong.append(torn)
             stream.start_after(self._sent, alive)
         for record in events or ():
             stream = self._stream_of(record)
@@ -113,7 +113,9 @@ class Journal:
         if self._sessions.at_end and self._routine.at_end:
             self._behind = 0
         lowest = max(self._sessions.last, self._routine.last) + 1
-        numbers.begin(lowest, head.reserved, events is not None, bool(wrong) or head.alone)
+        if events is None and lowest > 1 and not damage:
+            wrong.append("head a and b")  # there were no segments before there was a head
+        numbers.begin(lowest, head.reserved, events is not None, bool(wrong))
         self._measure()
         if self.open is not None:
             # Nobody knows whether the session's end was in what was damaged: it goes on no more,

@@ -30,6 +30,12 @@ def _truncated(path: Path) -> None:
     os.truncate(path, path.stat().st_size // 2)
 
 
+def _flipped(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[30] ^= 1
+    path.write_bytes(content)
+
+
 def _garbage(path: Path) -> None:
     path.write_bytes(os.urandom(max(64, path.stat().st_size)))
 
@@ -101,14 +107,12 @@ def is_as_before(made: Watched) -> None:
     made.charger.wait_for(coil(True), 2, tap(made.charger, ANNA))
 
 
+@pytest.mark.parametrize("damage", [_flipped, _truncated, _directory, Path.unlink])
 def test_a_session_whose_end_was_in_a_damaged_head_does_not_go_on(
-    site: Site, config: Path, flash: Path
+    site: Site, config: Path, flash: Path, damage: Callable[[Path], None]
 ):
     heads = {path.read_bytes()[6:10]: path for path in (flash / "journal").glob("[ab]")}
-    newer = heads[max(heads)]
-    content = bytearray(newer.read_bytes())
-    content[30] ^= 1
-    newer.write_bytes(content)
+    damage(heads[max(heads)])
     with powered(site, NAME, config, flash, first=[{"do": "plug"}]) as made:
         made.wire.wait_for("fault", lambda event: event["fault"] == "journal_damaged")
         ended = made.wire.wait_for("session_ended", lambda each: each["reason"] == "power_loss")

@@ -25,7 +25,7 @@ def cut_everywhere(torn):
         flash = Flash(torn)
         before, _ = lived(flash, cut_at)
         after = Life("journal", Files(flash))
-        journal_life.check(before, after)
+        journal_life.check(before, after, torn)
 
 
 def test_the_supply_cut_at_every_operation_loses_and_doubles_nothing():

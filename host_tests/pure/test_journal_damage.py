@@ -96,6 +96,63 @@ def test_a_session_of_which_the_end_may_be_in_a_damaged_head_goes_on_at_no_later
     assert again(flash)[0].open is None
 
 
+def marred(flash, path, size):
+    """Cut a file down to so many bytes; -1: it is gone."""
+    data = flash.contents.pop(path)[0]
+    if size >= 0:
+        flash.contents[path] = [data[:size]]
+
+
+def test_nor_where_a_head_is_short_or_empty_or_gone():
+    for slot in "ab":
+        for size in (-1, 0, 1, 9, 60, 110):
+            flash = Flash()
+            journal, _ = again(flash)
+            n = journal.add("session_started", started(), T, 1)
+            now_ms = settle(journal)
+            journal.add("session_ended", ended(n, 1, T), T, 2)
+            settle(journal, now_ms)
+            if newer_head(flash)[-1] != slot:  # an older one
+                n = journal.add("session_started", started(), T, 3)
+                settle(journal, now_ms + 1_000)
+                assert newer_head(flash)[-1] == slot
+            marred(flash, "journal/" + slot, size)
+            journal, damage = again(flash)
+            assert damage == "head " + slot, (size, damage)
+            assert journal.open is None or journal.open.stops == STOPS_MOST
+            assert journal.add("booted", {}, T, 0) > n + 1
+
+
+def test_nor_where_no_head_is_left_beside_a_segment_or_one_that_is_empty():
+    flash = Flash()
+    lived(flash)
+    for slot in "ab":
+        marred(flash, "journal/" + slot, -1)
+    journal, damage = again(flash)
+    assert damage == "head a and b"
+    assert journal.open is None or journal.open.stops == STOPS_MOST
+    flash = Flash()
+    again(flash)
+    again(flash)
+    for slot in "ab":
+        marred(flash, "journal/" + slot, 0)
+    assert again(flash)[1] == "head a and b"
+
+
+def test_what_the_first_writes_leave_when_the_supply_goes_is_no_damage():
+    for contents in ({}, {"journal/b": [b""]}):
+        flash = Flash()
+        flash.contents = contents
+        _, damage = again(flash)
+        assert damage is None and sorted(flash.contents) == ["journal/b"]
+        for size in (-1, 0):
+            flash.contents["journal/a"] = [b""]
+            marred(flash, "journal/a", size)
+            b = flash.data("journal/b")
+            assert again(flash)[1] is None
+            flash.contents["journal/b"] = [b]
+
+
 def test_nor_where_many_numbers_were_used_since_the_other():
     flash = Flash()
     journal, _ = again(flash)
