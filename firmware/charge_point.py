@@ -14,6 +14,7 @@ from firmware.access.words import (
     ACCEPTED,
     CHARGING,
     ENROLLING,
+    FAULTED,
     INVALID,
     OPEN,
     RANDOM_NUMBER,
@@ -28,6 +29,7 @@ _SEEN_WITHIN_MS = const(2_000)  # by its contact or pilot, a vehicle that was th
 # What makes the board stop whenever it charges must not work the contactor for ever.
 _STOPS_MOST = const(10)
 _TICK = const(("tick",))
+_BY_CARD = const(("tap", "ask"))
 _WITHDRAWN = const(("withdrawn",))
 _UNANSWERED = const(("unanswered",))
 
@@ -63,7 +65,7 @@ class ChargePoint:
         self._faults = {}  # where: the fault that there is, or None
         self._ticked_ms = ticks_ms()
         self._books = Ledger(board.meter, clock, uplink)
-        self._left = None  # the session that the board's stop has cut short, until that is seen to
+        self.left = None  # the session that the board's stop has cut short, until that is seen to
         self._left_ms = None
         self._pulses = self.meter.pulses
         self._pulse_up_s = 0  # of the last pulse, or when the vehicle began to draw
@@ -159,6 +161,10 @@ class ChargePoint:
         """
         before = self.session
         self.outcome = None
+        left = self.left
+        if left is not None and before.state == FAULTED and event[0] in _BY_CARD:
+            if self._ends_left(left, event):
+                return None
         self.session, effects = rules.step(before, event, ticks_ms())  # pyright: ignore[reportArgumentType]
         for effect in effects:
             try:
@@ -186,7 +192,15 @@ class ChargePoint:
         """`left`: the session that ran when the board stopped (`journal.Open`). It resumes or has
         ended: `control` sees to that as soon as the vehicle is seen, or is not.
         """
-        self._left = left
+        self.left = left
+
+    def end_left(self, reason: str) -> None:
+        """End the session that waits to resume, if there is one: its last reading was its end."""
+        left = self.left
+        if left is not None:
+            self._books.cut_short(left, start_of(left), reason)
+            self.left = None
+            self._uplink.changed()
 
     def store_reading(self) -> None:
         """Store what the session that runs has taken so far."""
@@ -210,8 +224,8 @@ class ChargePoint:
             self.happened(_UNANSWERED)  # nor will it be
         self.meter.look(now_ms)
         seen = self.vehicle.sample(now_ms)
-        if self._left is not None:
-            self._see_to_left(self._left, seen, now_ms)
+        if self.left is not None:
+            self._see_to_left(self.left, seen, now_ms)
         if seen != self._seen:
             self.happened(("vehicle", seen[0], seen[1]))
             if seen[0] != self._seen[0]:
@@ -324,11 +338,24 @@ class ChargePoint:
                 self._left_ms = now_ms  # no vehicle is seen through a pilot that is at fault
             if ticks_diff(now_ms, self._left_ms) < _SEEN_WITHIN_MS:
                 return
-        self._left = None
         start = start_of(left)
-        if not (connected and self._may_resume(left, start) and self._resumed(left, start, asks)):
-            self._books.cut_short(left, start)
-        self._uplink.changed()
+        if connected and self._may_resume(left, start) and self._resumed(left, start, asks):
+            self.left = None
+            self._uplink.changed()
+        else:
+            self.end_left("power_loss")
+
+    def _ends_left(self, left, event):
+        """A card, while a fault hides the vehicle: whether it has ended the session that waits."""
+        _, token, role, group, word = event[:5]
+        if left.by == "operator":
+            group = 0  # of the list, which numbers others
+        right = verdict.may_stop((left.token, left.group), token, role, group, word)
+        if right is None:
+            return False
+        self.end_left(right)
+        self._overlay("accepted")
+        return True
 
     def _may_resume(self, left, start):
         if left.stops > _STOPS_MOST:

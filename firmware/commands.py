@@ -81,6 +81,8 @@ class Commands:
         if type(on) is not bool:
             return "on: found {!r}, allowed true or false".format(on)
         declined = self._point.happened(("available", on))
+        if not on:
+            self._point.end_left("unavailable")
         self._switched_off.store(not on)  # an OSError is answered: it will not outlive a restart
         return declined
 
@@ -110,17 +112,24 @@ class Commands:
         reason = body.get("reason")
         if reason is not None and not _is_text(reason):
             return "reason: found {!r}, allowed a text of 1 to {}".format(reason, _TEXT_MOST)
+        token, session, left = None, self._point.session, self._point.left
         if "token" in body:
-            token, session = _token(body), self._point.session
+            token = _token(body)
             if token is None:
                 return _TOKEN_ALLOWED
+        waited = left is not None and token in (None, left.token)
+        if waited:
+            self._point.end_left(reason or "remote")
+        if token is not None:
             if session.holder is None:
-                another = session.progress == RUNNING  # nobody's: an open charger began it
+                # Nobody's: an open charger began it. Or it waits, and is somebody else's.
+                another = session.progress == RUNNING or left is not None
             else:
                 another = session.holder[0] != token
             if another:
-                return "another session"
-        return self._point.happened(("stop", reason))
+                return None if waited else "another session"
+        declined = self._point.happened(("stop", reason))
+        return None if waited else declined
 
 
 def _token(body):

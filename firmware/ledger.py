@@ -63,12 +63,12 @@ class Ledger:
         self._start = start
         self._begin(self._meter.mwh - left.mwh, left.mwh, (minutes(start), start is not None))
 
-    def cut_short(self, left, start: int | None) -> None:
+    def cut_short(self, left, start: int | None, reason: str) -> None:
         """It does not go on: its last reading is all that is known."""
         self.began = None
         self._number = left.n
         fields = {"token": hex_of(left.token), "role": left.role, "by": left.by}
-        fields["reason"] = "power_loss"
+        fields["reason"] = reason
         fields["start"], fields["end"] = start, left.last_t
         fields["wh"] = left.mwh // 1_000
         fields["last_boot"], fields["last_up"] = left.last_boot, left.last_up

@@ -50,8 +50,10 @@ class Light:
         lamp.write(0, 0, 0)
 
     def state(self, name: str) -> None:
-        """Show a state; its pattern begins at the next `render`."""
+        """Show a state; its pattern begins at the next `render`, and ends that of `identify`."""
         if name != self._state:
+            if self._over == IDENTIFY:
+                self.uncover()
             self._state = name
             self._look_fresh = True
 
@@ -60,7 +62,7 @@ class Light:
         self.cover(table.entry(table.OVERLAYS, name), now_ms, table.OVERLAY_MS)
 
     def identify(self, now_ms: int) -> None:
-        """Blink white for ten seconds."""
+        """Blink white for ten seconds, or until the state is another."""
         self.cover(IDENTIFY, now_ms, _IDENTIFY_MS)
 
     def cover(self, look: tuple, now_ms: int, for_ms: int) -> None:

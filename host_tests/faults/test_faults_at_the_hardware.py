@@ -74,6 +74,24 @@ def test_a_pilot_at_earth_stops_the_current_and_the_session_goes_on_after_it(cha
     assert "session_ended" not in [event["event"] for event in charging.wire.events[heard:]]
 
 
+def test_a_session_that_waits_behind_the_pilot_after_a_cut_can_be_stopped(charging: Watched):
+    charger, wire = charging.charger, charging.wire
+    heard = fails(charging, "pilot", "short", "pilot_short")
+    since = charger.mark()
+    charger.do("power", off_ms=0)
+    charger.wait_for(lambda push: "ready" in push, 20, since)
+    charging.reported("fault", heard, lambda found: found["fault"] == "pilot_short", 20)
+    charging.reported("booted", heard)
+    charging.wait_for_state(state="faulted", session=None)
+    assert wire.command("stop")["ok"] is True
+    assert charging.reported("session_ended", heard)["reason"] == "remote"
+    since = charger.mark()
+    charger.do("pilot", fault="none")
+    charging.wait_for_state(state="awaiting")
+    rests(charger, coil(True), 1, since)
+    assert "session_resumed" not in [event["event"] for event in wire.events[heard:]]
+
+
 def test_without_a_diode_nothing_flows_until_the_plug_is_pulled(charging: Watched):
     charger = charging.charger
     heard = fails(charging, "pilot", "diode", "pilot_diode")

@@ -59,6 +59,10 @@ class Point:
         self.session = self
         self.holder = (token(2),)
         self.progress = 0
+        self.left = None
+
+    def end_left(self, reason: str) -> None:
+        """Nothing waits."""
 
     def happened(self, event: tuple) -> None:
         self.told.append(event)

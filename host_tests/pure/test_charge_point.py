@@ -15,7 +15,7 @@ Open = namedtuple("Open", FIELDS)
 
 NUMBER = b"\x04\xa1\xb2\xc3"
 OTHER = b"\xde\xad\xbe\xef"
-USER, OWNER_FLAGS = 1, 0
+USER, OWNER_FLAGS, SERVICE_FLAGS = 1, 0, 2
 BLOCKED = 4
 MONTH_S = 30 * 86_400
 FIRST_N = 700
@@ -874,6 +874,108 @@ def test_a_vehicle_is_not_given_up_while_a_fault_hides_it():
     bench.vehicle.fault = None
     bench.pass_s(3)
     assert lost(bench)
+
+
+OTHERS = Tokens().of(OTHER)
+
+
+def hidden(left=LEFT, **more):
+    """The session waits for its vehicle, which a fault of the pilot hides."""
+    bench = Bench(left=left, **more)
+    bench.vehicle.fault = "pilot_short"
+    bench.pass_s(3)
+    assert bench.state == "faulted" and bench.point.left is left
+    return bench
+
+
+def well(bench):
+    """The pilot is well and the vehicle wants energy. Whether it charges."""
+    bench.vehicle.fault = None
+    bench.vehicle.seen = (True, True)
+    bench.pass_s(3)
+    return bench.contactor.closed
+
+
+def ended_once(bench, reason):
+    """With the power's last reading, and it does not come back."""
+    assert [name for name in names(bench) if name.startswith("session_")] == ["session_ended"]
+    ended = bench.fields("session_ended")
+    assert (ended["reason"], ended["session"]) == (reason, 41)
+    assert (ended["end"], ended["last_up"], ended["wh"]) == (BEGAN + 2_400, 2_900, 2_345)
+    assert well(bench) is False
+    return [name for name in names(bench) if name.startswith("session_")] == ["session_ended"]
+
+
+def test_a_session_that_waits_behind_a_fault_can_be_ended():
+    bench = hidden()
+    changes = bench.changes
+    bench.point.end_left("remote")
+    assert bench.point.left is None and bench.changes > changes
+    bench.point.end_left("remote")
+    assert ended_once(bench, "remote")
+    assert well(hidden()) is True
+
+
+def test_an_end_that_finds_no_memory_leaves_the_session_waiting():
+    bench = hidden()
+    kept = ledger.hex_of
+
+    def no_memory(token):
+        raise MemoryError
+
+    ledger.hex_of = no_memory
+    try:
+        raises(MemoryError, bench.point.end_left, "remote")
+    finally:
+        ledger.hex_of = kept
+    assert bench.point.left is LEFT
+    bench.point.end_left("remote")
+    assert ended_once(bench, "remote")
+
+
+def test_the_cards_that_end_a_session_end_one_that_waits_behind_a_fault():
+    for left, entries, reason in (
+        (LEFT, {}, "card"),  # taken off the list: its own session it ends all the same
+        (but(LEFT, token=OTHERS), {NUMBER: (7, 0, 0, USER)}, "group"),
+        (but(LEFT, token=OTHERS), {NUMBER: (1, 0, 0, OWNER_FLAGS)}, "owner"),
+        (but(LEFT, token=OTHERS), {NUMBER: (0, 0, 0, SERVICE_FLAGS)}, "service"),
+        (NOBODYS, {NUMBER: (1, 0, 0, OWNER_FLAGS)}, "owner"),
+    ):
+        bench = hidden(left, entries=entries)
+        bench.tap()
+        assert bench.done == [("record", "session_ended"), ("overlay", "accepted")], reason
+        assert bench.state == "faulted"
+        assert ended_once(bench, reason)
+    for left, entries in (
+        (but(LEFT, token=OTHERS), {NUMBER: (8, 0, 0, USER), OTHER: (7, 0, 0, USER)}),
+        (but(LEFT, token=OTHERS), {OTHER: (7, 0, 0, USER)}),
+        (but(LEFT, token=OTHERS), {NUMBER: (7, 0, 0, USER | BLOCKED), OTHER: (7, 0, 0, USER)}),
+        (but(LEFT, token=OTHERS, by="operator"), {NUMBER: (7, 0, 0, USER)}),
+    ):
+        bench = hidden(left, entries=entries)
+        bench.tap()
+        assert "card_refused" in names(bench) and "session_ended" not in names(bench)
+        assert well(bench) is True
+    bench = hidden()
+    bench.point.problem("random")
+    assert well(bench) is True
+
+
+def test_with_an_operator_the_own_card_ends_the_session_that_waits():
+    bench = hidden(but(LEFT, by="operator"), authority="operator")
+    bench.tap()
+    assert bench.questions == []
+    assert ended_once(bench, "card")
+
+
+def test_a_card_that_is_withdrawn_while_its_session_waits_does_not_resume():
+    for entries in ({}, {NUMBER: (0, 0, 0, USER | BLOCKED)}):
+        bench = hidden()
+        bench.entries = entries
+        bench.point.review()
+        bench.turn()
+        assert well(bench) is False
+        assert bench.state == "awaiting" and lost(bench)
 
 
 def test_a_session_resumes_behind_a_welded_contactor_and_goes_on_without_it():

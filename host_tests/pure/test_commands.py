@@ -20,6 +20,8 @@ class Bench:
         self.declines = None
         self.identified = 0
         self.session = START
+        self.left = None  # what waits to resume
+        self.ended = []
         self.tester = None
         self.enrolments = []
         self.answers = []
@@ -31,6 +33,11 @@ class Bench:
     def happened(self, event):
         self.events.append(event)
         return self.declines
+
+    def end_left(self, reason):
+        if self.left is not None:
+            self.ended.append(reason)
+        self.left = None
 
     def enrol(self, seconds, version):
         self.enrolments.append((seconds, version))
@@ -175,6 +182,49 @@ def test_a_stop_for_one_person_ends_no_other_session():
         assert bench.events == ([("stop", None)] if stops else [])
     for wrong in ("04a1", None, 5, "zz" * 7):
         assert Bench().do("stop", token=wrong).startswith("token: ")
+
+
+class Left:
+    def __init__(self, token):
+        self.token = token
+
+
+def test_stop_ends_a_session_that_waits_to_resume():
+    mine, others = b"\x04\xa1\xb2\xc3\x04\xa1\xb2", b"7654321"
+    for left, holder, body, ended, stopped, why in (
+        (mine, None, {}, ["remote"], True, None),
+        (None, None, {"reason": "operator"}, ["operator"], True, None),
+        (mine, None, {"token": TOKEN}, ["remote"], False, None),
+        (others, None, {"token": TOKEN}, [], False, "another session"),
+        (None, None, {"token": TOKEN}, [], False, "another session"),
+        (mine, None, {"token": "04a1"}, [], False, "token: allowed 14 hex digits"),
+        (mine, None, {"reason": ""}, [], False, "reason: found '', allowed a text of 1 to 32"),
+        # A card was quicker than the vehicle's contact.
+        (mine, others, {"token": TOKEN}, ["remote"], False, None),
+        (mine, mine, {"token": TOKEN}, ["remote"], True, None),
+        (mine, others, {}, ["remote"], True, None),
+    ):
+        bench = Bench()
+        bench.left = Left(left)
+        bench.session = session(holder, NOT_BEGUN)
+        bench.declines = "stop: not while faulted"
+        assert bench.do("stop", **body) == why
+        assert bench.ended == ended
+        assert bench.events == ([("stop", body.get("reason"))] if stopped else [])
+    bench = Bench()
+    bench.left = Left(others)
+    bench.session = session(mine, NOT_BEGUN)
+    assert bench.do("stop", token=TOKEN) is None
+    assert bench.ended == [] and bench.events == [("stop", None)]
+
+
+def test_switched_off_ends_a_session_that_waits_to_resume():
+    bench = Bench()
+    bench.left = Left(None)
+    bench.do("available", on=True)
+    assert bench.ended == []
+    bench.do("available", on=False)
+    assert bench.ended == ["unavailable"]
 
 
 def test_an_answer_goes_to_the_card_in_question():

@@ -264,6 +264,24 @@ def test_identify_blinks_for_ten_seconds():
     assert IDENTIFY not in table.STATES.values()
 
 
+def test_identify_ends_when_the_state_is_another():
+    rig = _Rig()
+    rig.light.state("charging")
+    rig.light.identify(rig.now_ms)
+    rig.run(1_000)
+    rig.light.state("charging")  # the same, once more
+    rig.run(50)
+    assert set(rig.run(1_000)) == {WHITE, DARK}
+    rig.light.state("faulted")
+    rig.run(50)
+    assert WHITE not in rig.run(500)
+    assert rig.light.identify(rig.now_ms) is None
+    rig.overlay("accepted")
+    rig.run(50)
+    rig.light.state("awaiting")
+    assert set(rig.run(1_800)) == {GREEN, DARK}  # who has held a card there sees the answer
+
+
 def test_names_that_the_table_does_not_have_are_mistakes():
     rig = _Rig()
     raises(KeyError, rig.overlay, "pending")
