@@ -406,6 +406,12 @@ class App:
 
     def _link_problem(self, kind, detail):
         self._say(f"link {kind}: {detail}")
+        if kind == "subscribe":
+            digest = self._topics.digest(detail)
+            if digest is None:
+                self.downlink.refused(detail)
+            else:
+                self.sync.lost(digest, "the broker forbids it")
 
     def _time_told(self, refused):
         """NTP has set the clock, or `refused` says why it could not; told when that changes. The

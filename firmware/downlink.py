@@ -1,7 +1,7 @@
 """What the portal tells a charger: settings, allow-list, objects, commands and verdicts.
 
 Each message is checked before anything follows from it (DESIGN section 7); what is refused is
-reported, once per cause and minute.
+reported, once per cause and minute; a topic that the broker refuses once an hour.
 """
 
 from micropython import const
@@ -10,6 +10,7 @@ from firmware.link.messages import SIZE_LIMIT, MessageError, verify
 from firmware.settings import SettingsError
 
 _REPORT_EVERY_S = const(60)
+_REFUSED_EVERY_S = const(3_600)
 _CAUSES_LIMIT = const(16)  # that are reported within that time
 _ASK_AGAIN_S = const(60)
 _ANSWER_AGE_S = const(600)  # of a verdict; two clocks are never quite the same
@@ -36,7 +37,7 @@ class Downlink:
         self._answer = answer
         self._record = record
         self._changed = changed
-        self._reported = {}  # (topic's last word, why) -> when, in seconds up
+        self._reported = {}  # (topic's last word, why) -> told again when, in seconds up
         self._missed_up_s = None  # since when something good is missing for want of room
         self._due = []  # topics that are still to be subscribed to
         self.rejected = 0
@@ -57,7 +58,7 @@ class Downlink:
     def subscribe(self, link) -> None:
         """Subscribe over `link` (its `subscribe`) to what is due, as far as it takes it now. That
         is also a topic once more where a message was heard that could not be held or stored: what
-        is retained comes again then.
+        is retained comes again then. And where the broker has refused one.
         """
         missed = self._missed_up_s
         if missed is not None and self._clock.up_s() - missed >= _ASK_AGAIN_S:
@@ -92,19 +93,26 @@ class Downlink:
         else:
             self._miss(topic, "memory", f"{size} bytes")
 
-    def reject(self, topic: str | None, why: str, detail: str) -> None:
-        """Count a message that was not followed, and report its cause at most once a minute."""
+    def refused(self, topic: str) -> None:
+        """The broker does not let us hear `topic`: its access list may be mended at any time."""
+        self._missed_up_s = self._clock.up_s()
+        self.reject(topic, "subscribe", "the broker forbids it", _REFUSED_EVERY_S)
+
+    def reject(
+        self, topic: str | None, why: str, detail: str, quiet_s: int = _REPORT_EVERY_S
+    ) -> None:
+        """Count what was not followed, and report its cause at most once in `quiet_s`."""
         self.rejected += 1
         word = (topic or "?").split("/")[-1]
         cause = (word, why)
         up_s = self._clock.up_s()
         reported = self._reported
         for known in list(reported):
-            if up_s - reported[known] >= _REPORT_EVERY_S:
+            if up_s >= reported[known]:
                 del reported[known]
         if cause in reported or len(reported) >= _CAUSES_LIMIT:
             return
-        reported[cause] = up_s
+        reported[cause] = up_s + quiet_s
         self._record("message_rejected", {"topic": word, "why": why, "detail": detail})
 
     def _miss(self, topic, why, detail):

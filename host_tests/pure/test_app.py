@@ -177,6 +177,15 @@ def test_an_object_that_was_skipped_is_told_by_its_cause():
     ]
 
 
+def test_a_subscription_that_the_broker_refuses_is_told_to_whom_it_was_for():
+    bench = _Bench()
+    bench.app.downlink.refused = bench.done.append
+    bench.app._link_problem("subscribe", DIGEST)
+    bench.app._link_problem("subscribe", "another topic")
+    bench.app._link_problem("closed", "by the broker")
+    assert bench.done == [(DIGEST, "the broker forbids it"), "another topic"]
+
+
 def test_a_journal_that_fills_up_is_a_fault_long_before_anything_is_lost():
     bench = _Bench()
     journal = bench.app.journal

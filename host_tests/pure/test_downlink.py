@@ -364,6 +364,33 @@ def test_what_the_link_skipped_is_reported_and_asked_for_again_if_it_was_not_too
     assert TOPICS.settings in bench.subscribed()
 
 
+def test_a_topic_that_the_broker_refuses_is_told_once_an_hour_and_asked_for_each_minute():
+    bench = Bench()
+    bench.downlink.connected()
+    bench.subscribed()
+    for minute in range(60):
+        bench.downlink.refused(TOPICS.settings)
+        bench.downlink.refused(TOPICS.command)
+        bench.pass_s(59)
+        assert bench.subscribed() == [], minute
+        bench.pass_s(1)
+        topics = bench.subscribed()
+        assert TOPICS.settings in topics and TOPICS.command in topics, minute
+    assert bench.causes == [("settings", "subscribe"), ("command", "subscribe")]
+    assert bench.downlink.rejected == 120
+    bench.downlink.refused(TOPICS.settings)
+    assert bench.causes[2:] == [("settings", "subscribe")]
+
+
+def test_a_topic_that_is_no_longer_refused_is_left_alone():
+    bench = Bench()
+    bench.downlink.refused(TOPICS.settings)
+    bench.pass_s(60)
+    assert TOPICS.settings in bench.subscribed()
+    bench.pass_s(3_600)
+    assert bench.subscribed() == []
+
+
 def test_a_new_connection_subscribes_to_every_topic_the_schedules_before_the_list():
     bench = Bench()
     for _ in range(2):

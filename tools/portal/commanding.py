@@ -15,7 +15,17 @@ import aiomqtt
 from sqlalchemy import and_, delete, or_, update
 from sqlalchemy.orm import Session
 
-from tools.portal import broker, busy, chargers, database, installation, intake, signing, topics
+from tools.portal import (
+    broker,
+    busy,
+    chargers,
+    database,
+    installation,
+    intake,
+    own_clock,
+    signing,
+    topics,
+)
 from tools.portal.refusal import Refusal
 from tools.portal.schema import Charger, Command, Installation, Publication
 
@@ -205,7 +215,9 @@ def next_message(
     content: Body,
     now: int,
 ) -> tuple[Publication, bytes]:
-    """What is signed for the charger and retained nowhere, under a `v` that nothing had before."""
+    """What is signed for the charger and retained nowhere, under a `v` that nothing had before.
+    Refusal where this computer's clock is in doubt."""
+    own_clock.check(session, now)
     row = session.get(Publication, topic)
     if row is None:
         row = Publication(topic=topic, charger_id=charger.id, kind=kind, v=0)

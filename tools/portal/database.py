@@ -223,6 +223,7 @@ def _opened(home: Path, *, writing: bool) -> Iterator[Session]:
         homes.require(home)
     for needs_room in (False, True):
         with _transaction(place, writing=writing or needs_room) as session:
+            session.info["home"] = home
             version = _layout(session, home, place)
             if version in FORMER_VERSIONS and not (writing or needs_room):
                 continue  # once more, in a transaction that may write

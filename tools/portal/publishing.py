@@ -17,7 +17,17 @@ from pathlib import Path
 from sqlalchemy import delete, or_, select, update
 from sqlalchemy.orm import Session
 
-from tools.portal import broker, chargers, database, installation, lists, signing, topics, waiting
+from tools.portal import (
+    broker,
+    chargers,
+    database,
+    installation,
+    lists,
+    own_clock,
+    signing,
+    topics,
+    waiting,
+)
 from tools.portal.allowlist import AllowList
 from tools.portal.lists import Body
 from tools.portal.refusal import Refusal
@@ -55,8 +65,12 @@ class Plan:
     due: float = math.inf  # when a message becomes so old that it has to be issued anew
 
 
-def publish(site_home: Path, *, everything: bool) -> Plan:
-    """Bring the broker up to date, once. With `everything` all messages are issued anew."""
+def publish(site_home: Path, *, everything: bool, clock_is_right: bool = False) -> Plan:
+    """Bring the broker up to date, once. With `everything` all messages are issued anew; with
+    `clock_is_right` also where this computer's clock is in doubt, now and from now on."""
+    if clock_is_right:
+        with database.reading(site_home) as session:
+            own_clock.confirm(session, int(time.time()))
     return asyncio.run(_publish(site_home, everything))
 
 
@@ -140,7 +154,9 @@ async def sweep(link: broker.Link, site_home: Path, grace_s: int) -> tuple[int, 
 
 def _prepared(site_home: Path, seen: Mapping[str, bytes], everything: bool) -> Plan:
     with database.changing(site_home) as session:
-        return prepare(session, seen, int(time.time()), everything=everything)
+        now = int(time.time())
+        own_clock.check(session, now)
+        return prepare(session, seen, now, everything=everything)
 
 
 def _confirm(site_home: Path) -> None:

@@ -219,7 +219,9 @@ class _Serving:
         while True:
             number = await asyncio.to_thread(self._watch.revision)
             disturbed = time.monotonic() - healed > HEAL_S and self._is_disturbed(link)
-            if number != tried or disturbed or time.time() >= due:
+            # Later than that it was the clock that was put back.
+            waits = 0 < due - time.time() <= LOOK_AGAIN_S
+            if number != tried or disturbed or not waits:
                 await turn.keep()
                 now_access, _ = await asyncio.to_thread(self._access)
                 if now_access._replace(client=access.client) != access:

@@ -19,6 +19,7 @@ from tools.portal import (
     intake,
     lists,
     moments,
+    own_clock,
     rekeying,
     topics,
 )
@@ -52,6 +53,12 @@ def status(site_home: Path, charger: str | None) -> tuple[list[Body], str | None
         if said is not None:
             intake.remember(session, said, int(time.time()))
         return _table(session, site, names, said), away
+
+
+def doubt(site_home: Path) -> str | None:
+    """Why nothing is signed now, where this computer's clock is in doubt."""
+    with database.reading(site_home) as session:
+        return own_clock.doubt(session, int(time.time()))
 
 
 async def _listen(access: broker.Access, site: str, names: Iterable[str]) -> dict[str, Body]:

@@ -1,5 +1,6 @@
 """What a board is told beside its keys: the options that `charger config` and `provision` share."""
 
+import time
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
@@ -87,8 +88,12 @@ class Choices:
     def remember(self, site: Any, charger: Any) -> dict[str, Any]:
         """Bring what the portal knows of the charger's board up to date. Returns its
         configuration; WrongUsage if it is none that a board would start with."""
-        from tools.portal import board_config
+        from sqlalchemy.orm import object_session
 
+        from tools.portal import board_config, own_clock
+
+        # Its `issued` is the first time that the board knows.
+        own_clock.check(object_session(site), int(time.time()))  # pyright: ignore
         wifi = {"ssid": self.wifi_ssid, "password": self.wifi_password}
         sections = {
             "wifi": {key: value for key, value in wifi.items() if value is not None},

@@ -17,11 +17,18 @@ def publish(
     everything: Annotated[
         bool, typer.Option("--all", help="Issue every message anew, changed or not.")
     ] = False,
+    clock_is_right: Annotated[
+        bool,
+        typer.Option(
+            "--clock-is-right",
+            help="Once, where this computer's clock was doubted: it is right, go on signing.",
+        ),
+    ] = False,
 ) -> None:
     """Work out and publish whatever changed, once. Run again after a failure it goes on."""
     from tools.portal import publishing
 
-    plan = publishing.publish(call.home, everything=everything)
+    plan = publishing.publish(call.home, everything=everything, clock_is_right=clock_is_right)
     answer = {
         "chargers": plan.chargers,
         "messages": len(plan.messages),

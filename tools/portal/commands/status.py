@@ -29,6 +29,8 @@ def status(
     rows, away = statuses.status(call.home, charger)
     if away:
         call.out.note(f"{away} (showing what was last heard)")
+    if doubt := statuses.doubt(call.home):
+        call.out.note(doubt)
     if call.out.as_json:
         call.out.value(rows)
         return
