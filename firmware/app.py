@@ -3,7 +3,6 @@
 import asyncio
 import binascii
 import gc
-import os
 import sys
 from time import ticks_add, ticks_diff, ticks_ms
 
@@ -21,6 +20,7 @@ from firmware.charge_point import ChargePoint
 from firmware.clock import Clock, TimeFile
 from firmware.commands import Commands, SwitchedOff
 from firmware.downlink import Downlink
+from firmware.flash import make_folder
 from firmware.journal.journal import Journal
 from firmware.link.framing import OBJECT_LIMIT
 from firmware.link.messages import Versions, verify
@@ -50,7 +50,6 @@ _JOURNAL_STEPS = const(4)  # that bring everything to the flash
 _TIDY_MS = const(1_000)
 _TIDY_BYTES = const(1_048_576)
 _TIDY_BUSY_BYTES = const(24_576)
-_DIRECTORY = const(0x4000)  # the type of an entry
 
 
 class App:
@@ -60,7 +59,7 @@ class App:
 
     def __init__(self, config: dict, board, machine, network, update=None):
         for directory in ("state", "allowlist", "journal"):
-            _make(directory)
+            make_folder(directory)
         key = binascii.unhexlify(config["charger_key"])
         topics = Topics(config["installation"], config["charger"])
         self._machine = machine
@@ -69,7 +68,7 @@ class App:
         self._restart_at = None
         self.said = ""
         self._reader_failed = False
-        self._journal_fails = False
+        self._journal_fails = self._shard_told = False
         self._errors = 0
 
         self._contactor = board.contactor
@@ -300,6 +299,13 @@ class App:
     def _keep_in_step(self, now_ms):
         """Work on a new list, in pieces, for a slice of time in which no tap need wait."""
         self.downlink.subscribe(self.mqtt)
+        damaged = self.store.damaged
+        if damaged is None:
+            self._shard_told = False
+        elif not self._shard_told:
+            fields = {"fault": "allowlist_damaged", "detail": f"shard {damaged}"}
+            self.uplink.record("fault", fields)
+            self._shard_told = True
         while self.sync.tick(now_ms) and ticks_diff(ticks_ms(), now_ms) < _SLICE_MS:
             pass
         tidy_bytes = _TIDY_BUSY_BYTES if self.sync.busy else _TIDY_BYTES
@@ -476,26 +482,6 @@ class App:
         """Something went wrong that is nobody's fault but ours: on the console, and counted."""
         self._errors += 1
         sys.print_exception(error)  # pyright: ignore[reportAttributeAccessIssue]
-
-
-def _make(folder):
-    """A folder of files alone. What is a directory where a file belongs, or a file where the folder
-    does, is put aside; an empty file in its place is damaged for whoever reads it."""
-    try:
-        os.mkdir(folder)
-        return
-    except OSError:
-        pass  # there already; where it cannot be made, what is to lie in it says so
-    try:
-        if not os.stat(folder)[0] & _DIRECTORY:
-            os.rename(folder, folder + ".old")
-            os.mkdir(folder)
-        wrong = [entry[0] for entry in os.ilistdir(folder) if entry[1] == _DIRECTORY]
-        for name in wrong:
-            os.rename(folder + "/" + name, name + ".old")
-            open(folder + "/" + name, "wb").close()
-    except OSError:
-        pass
 
 
 def _time_file(path):

@@ -2,6 +2,10 @@
 
 import os
 
+from micropython import const
+
+_DIRECTORY = const(0x4000)  # the type of an entry
+
 
 def replace(path: str, *parts: bytes) -> None:
     """Write `parts` under a name beside `path`, then take its place in one atomic rename.
@@ -30,3 +34,34 @@ def read(path: str, limit: int) -> bytes | None:
     except OSError:
         pass
     return b""
+
+
+def make_folder(folder: str) -> None:
+    """A folder of files alone. What is a directory where a file belongs, or a file where the folder
+    does, is put aside; an empty file in its place is damaged for whoever reads it."""
+    try:
+        os.mkdir(folder)
+        return
+    except OSError:
+        pass  # there already; where it cannot be made, what is to lie in it says so
+    wrong = []
+    try:
+        if os.stat(folder)[0] & _DIRECTORY:
+            found = os.ilistdir(folder)
+            wrong = [folder + "/" + entry[0] for entry in found if entry[1] == _DIRECTORY]
+        else:
+            wrong = [folder]
+    except OSError:
+        pass
+    for path in wrong:
+        aside = path.split("/")[-1] + ".old"
+        try:
+            while aside in os.listdir():  # from an earlier time
+                aside += ".old"
+            os.rename(path, aside)
+            if path == folder:
+                os.mkdir(folder)
+            else:
+                open(path, "wb").close()
+        except OSError:
+            pass  # the others can be put aside all the same

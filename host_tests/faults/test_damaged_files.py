@@ -140,6 +140,27 @@ def test_all_that_a_charger_keeps(
         assert not [push for push in made.charger.pushes if "reset" in push]
 
 
+@pytest.mark.parametrize("damage", [_truncated, Path.unlink])
+def test_a_pack_of_cards_is_told_once_and_fetched_again(
+    site: Site, config: Path, flash: Path, damage: Callable[[Path], None]
+):
+    for path in (flash / "allowlist").glob("?[01]"):
+        if path.name[0] != "i":
+            damage(path)
+    down = {"do": "link", "up": False}
+    with powered(site, NAME, config, flash, in_step=False, first=[down]) as made:
+        plug_in(made.charger, "yellow")
+        time.sleep(0.2)  # the reader comes up
+        for _ in range(2):
+            refused(made.charger, ANNA)
+        heard = len(made.wire.events)
+        made.charger.do("link", up=True)
+        made.reported("fault", heard, lambda found: found["fault"] == "allowlist_damaged")
+        is_as_before(made)
+        told = [event.get("fault") for event in made.wire.events[heard:]]
+        assert told.count("allowlist_damaged") == 1, told
+
+
 def test_whether_it_is_switched_off(site: Site, config: Path, flash: Path):
     _garbage(flash / "state" / "available")
     with powered(site, NAME, config, flash) as made:

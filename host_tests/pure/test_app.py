@@ -1,9 +1,6 @@
 """What one part tells another, with stands in the place of the parts."""
 
-import os
 import sys
-
-from host_tests.pure.place import directory
 
 
 class _Stand:
@@ -56,7 +53,8 @@ class _Bench:
         made._update = None
         made._restart_at = None
         made._reader_failed = False
-        made._journal_fails = False
+        made._journal_fails = made._shard_told = False
+        made.store = _Stand(damaged=None)
         made._watchdog = _Stand(feed=lambda now_ms: True)
         made._light = _Stand(standing=self.lamp.__setitem__)
         made._topics = _Stand(digest=lambda topic: topic if topic == DIGEST else None)
@@ -212,6 +210,26 @@ def test_a_flash_that_cannot_be_written_is_a_fault_until_it_can():
     ]
 
 
+def test_a_shard_that_is_damaged_is_told_once_until_it_is_renewed():
+    bench = _Bench()
+    store = bench.app.store
+    for damaged, told in ((None, 0), (7, 1), (7, 1), (9, 1), (None, 1), (9, 2), (9, 2)):
+        store.damaged = damaged
+        bench.housekeeping()
+        assert len(bench.events) == told, damaged
+    assert [fields["detail"] for _, fields in bench.events] == ["shard 7", "shard 9"]
+    assert bench.events[0] == ("fault", {"fault": "allowlist_damaged", "detail": "shard 7"})
+
+
+def test_a_shard_is_told_before_it_can_be_renewed():
+    bench = _Bench()
+    store = bench.app.store
+    bench.app.sync.tick = lambda now_ms: setattr(store, "damaged", None)
+    store.damaged = 0
+    bench.housekeeping()
+    assert len(bench.events) == 1
+
+
 def test_a_restart_waits_for_acknowledgements_and_stores_what_the_session_has_taken():
     bench = _Bench()
     bench.app.journal.pending = 1
@@ -319,24 +337,3 @@ def test_the_first_time_that_is_told_is_an_event_from_which_others_get_theirs():
 
 def _fails(_):
     raise ZeroDivisionError
-
-
-def test_what_is_no_folder_and_what_is_none_of_its_files_is_put_aside():
-    if not hasattr(os, "ilistdir"):
-        return  # only a board's own tells what is what
-    place = directory()
-    with open(place + "state", "wb") as file:
-        file.write(b"a file")
-    os.mkdir(place + "list")
-    os.mkdir(place + "list/ref")
-    os.mkdir(place + "list/ref/inside")
-    here = os.getcwd()
-    os.chdir(place)
-    try:
-        for folder in ("state", "list", "new"):
-            app._make(folder)
-        assert sorted(os.listdir()) == ["list", "new", "ref.old", "state", "state.old"]
-        assert (os.listdir("list"), os.listdir("state")) == (["ref"], [])
-        assert os.stat("list/ref")[6] == 0 and not os.stat("list/ref")[0] & 0x4000
-    finally:
-        os.chdir(here)
