@@ -32,8 +32,9 @@ class Side:
         self.remarks: list[str] = []
         self.operator_key = bytes.fromhex(json.loads(file.read_text())["key"])
         with database.reading(home) as session:
-            from tools.portal import chargers
+            from tools.portal import chargers, own_clock
 
+            own_clock.confirm(session, NOW)
             self.charger_keys = {
                 each.name: bytes.fromhex(each.key) for each in chargers.every(session)
             }

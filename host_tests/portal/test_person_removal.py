@@ -143,9 +143,10 @@ def test_their_tokens_stay_where_they_are_needed_alone(books, site, eva, token, 
         started(5, NOON + 30, app, by="remote"),
     )  # fmt: skip
     with database.changing(home) as session:
-        from tools.portal import chargers, commanding
+        from tools.portal import chargers, commanding, own_clock
 
         charger = chargers.find(session, "garage")
+        own_clock.confirm(session, NOON)
         commanding.issue(session, charger, "authorise", {"token": app}, NOON)
     site("person", "remove", eva)
 
