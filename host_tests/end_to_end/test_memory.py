@@ -11,7 +11,7 @@ from tools.broker import Broker
 # TLS handshake, a message, an object of a list. Its MicroPython has 64 bits: there what is a
 # pointer takes twice what it takes on an ESP32; buffers and text take the same. A list of 50,000
 # cards takes 14 KB more (`make bench`); so do names beyond some 50 more, as their table then grows.
-MOST = 117_500
+MOST = 119_000
 LOOKS = 8
 
 
