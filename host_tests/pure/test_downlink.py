@@ -79,7 +79,12 @@ class Bench:
             self.settings,
             self.sync,
             self.clock,
-            {"stop": self.carry_out, "identify": self.fail},
+            {
+                "stop": self.carry_out,
+                "available": self.carry_out,
+                "authorise": self.carry_out,
+                "identify": self.fail,
+            },
             self.judged,
             lambda event, fields: self.events.append((event, fields)),
             self.changed,
@@ -328,7 +333,7 @@ def test_ever_new_causes_do_not_flood_the_operator():
 def test_what_cannot_be_stored_changes_nothing_and_is_asked_for_again():
     bench = Bench("build/pure/no/such/")
     bench.send(TOPICS.settings, 1, access="open")
-    bench.command(1)
+    bench.command(1, command="authorise")
     assert bench.settings["access"] == "restricted"
     assert bench.done == []
     assert bench.causes == [("settings", "flash"), ("command", "flash")]
@@ -336,6 +341,26 @@ def test_what_cannot_be_stored_changes_nothing_and_is_asked_for_again():
     bench.pass_s(60)
     assert TOPICS.settings in bench.subscribed()
     assert bench.subscribed() == []
+
+
+def test_what_only_opens_the_contactor_is_carried_out_although_it_cannot_be_stored():
+    bench = Bench("build/pure/no/such/")
+    bench.command(5)
+    bench.command(6, command="available", on=False)
+    assert bench.done == [5, 6]
+    assert [fields["ok"] for event, fields in bench.events if event == "command_done"] == [True] * 2
+    for v in (5, 6):  # once in this life
+        bench.command(v)
+    assert bench.done == [5, 6]
+    for v in (1, 0, None, "off"):
+        bench.command(7, command="available", on=v)
+    bench.command(7, command="available", on=True)
+    bench.command(7, command="available")
+    assert bench.done == [5, 6]
+    assert bench.causes == [("command", "version"), ("command", "flash")]
+    bench.command(7, exp=NOW - 1)
+    assert bench.done == [5, 6]
+    assert Bench("build/pure/no/such/").versions.last("command") == 0
 
 
 def test_what_finds_no_memory_is_reported_and_asked_for_again():
