@@ -118,12 +118,16 @@ class _Point:
         self.holder = None
         self.progress = 0
         self.tester = None
+        self.left = None
 
     def happened(self, event):
         self.told.append(list(event))
 
     def enrol(self, seconds, v):
         self.told.append([seconds, v])
+
+    def end_left(self, reason):
+        self.told.append(["left", reason])
 
     def answer(self, *of):
         self.told.append(list(of))

@@ -27,6 +27,7 @@ KEYS = {"left": "11" * 32, "right": "22" * 32}
 FORMER = "33" * 32
 OPERATOR = "44" * 32
 NOW = 1_800_000_000
+NOWHERE = Path("/dev/null")  # no file can be left there
 TOPICS = {name: topics.event("home", name) for name in KEYS}
 
 
@@ -44,7 +45,7 @@ def engine() -> Iterator[Engine]:
                 broker_host="b",
                 broker_port=1883,
                 broker_tls=False,
-                created_at=0,
+                created_at=NOW,
                 operator_name="op",
                 operator_key=OPERATOR,
             )
@@ -87,7 +88,11 @@ class Undone:
     def __enter__(self) -> Session:
         self._connection: Connection = self._engine.connect()
         self._transaction = self._connection.begin()
-        self.session = Session(self._connection, join_transaction_mode="create_savepoint")
+        self.session = Session(
+            self._connection,
+            join_transaction_mode="create_savepoint",
+            info={"home": NOWHERE},
+        )
         return self.session
 
     def __exit__(self, *_: object) -> None:

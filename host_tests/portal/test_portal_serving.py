@@ -706,12 +706,12 @@ def test_a_duty_is_told_of_everything_and_what_it_answers_goes_out(live, seen, h
         until(lambda: ("event", "garage", 14) in probe.calls)
         seen.until(lambda: seen.newest().get("tapgate/home/garage/verdict") == b"answer")
         seen.until(lambda: seen.newest().get("tapgate/home/heard") == b"state")
+        until(lambda: [n for n, _ in stored(home)] == [13, 14])
     assert ("message", "tapgate/home/garage/authorise", b"question") in probe.calls
     assert ("state", "garage", "available") in probe.calls
     # A mistake in one of them is said, taken back, and stops nothing.
     assert served.says("unexpected ValueError: unlucky")
     assert live("charger", "list", "--json").json[0]["charger"] == "garage"
-    assert [n for n, _ in stored(home)] == [13, 14]
 
 
 class Stopper(Duty):
