@@ -54,7 +54,7 @@ class Packs:
 
     def read(self, pack: int, where: int, view: memoryview) -> bool:
         """Fill `view` from place `where` on; False when the pack ends before."""
-        file = self.files[pack] or self._opened(pack, "rb")
+        file = self.files[pack] or self._opened(pack)
         file.seek(where * UNIT)
         return file.readinto(view) == len(view)
 
@@ -62,7 +62,7 @@ class Packs:
         """So that the first look-up in it has no directory to search. One that cannot be opened is
         left for that look-up to find out."""
         try:
-            self._opened(pack, "rb")
+            self._opened(pack)
         except OSError:
             pass
 
@@ -77,8 +77,8 @@ class Packs:
     def path_of(self, pack: int) -> str:
         return f"{self.root}/{self.name(pack)}"
 
-    def _opened(self, pack, mode):
-        file = self.files[pack] = self._system.open(self.path_of(pack), mode)
+    def _opened(self, pack):
+        file = self.files[pack] = self._system.open(self.path_of(pack), "rb")
         return file
 
     def shut(self, pack: int) -> None:
