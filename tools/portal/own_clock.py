@@ -62,7 +62,7 @@ def doubt(session: Session, now: int) -> str | None:
         known = max(right_at, latest if latest > overruled else 0)
         what = "is before"
     else:
-        known = max(right_at, _latest(session, most))
+        known = max(right_at, latest if latest <= most else _latest(session, most))
         what = f"is more than {UNUSED_S // 86_400} days after"
         if now - known <= UNUSED_S:
             return None
