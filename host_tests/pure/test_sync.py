@@ -509,18 +509,24 @@ def test_what_updates_a_list_is_in_memory_only_meanwhile():
     assert loaded() == []
 
 
-def test_what_an_update_leaves_is_made_anew_once_its_garbage_is_gone():
-    class Collector:
-        def collect(self):
-            happened.append("collect")
-
-    happened = []
+def just_updated():
+    """A charger whose packs have all been written, at the moment its list is in force; the list."""
     charger = with_list(List(people(range(60)), 2))
     charger.run_ms(1_000)
     other = List(changed(people(range(60)), *range(60)), 2)
     charger.offer(other, 2)
     while charger.sync.busy:
         charger.turn()
+    return charger, other
+
+
+def test_what_an_update_leaves_is_made_anew_once_its_garbage_is_gone():
+    class Collector:
+        def collect(self):
+            happened.append("collect")
+
+    happened = []
+    charger, other = just_updated()
     rows, written = charger.store.rows, charger.store.packs.files[:4]
     files = charger.files
     assert charger.store.packs.written == 0b1111
@@ -541,12 +547,7 @@ def test_what_an_update_leaves_is_made_anew_once_its_garbage_is_gone():
 
 
 def test_where_there_is_no_memory_to_make_it_anew_look_ups_go_on():
-    charger = with_list(List(people(range(60)), 2))
-    charger.run_ms(1_000)
-    other = List(changed(people(range(60)), *range(60)), 2)
-    charger.offer(other, 2)
-    while charger.sync.busy:
-        charger.turn()
+    charger, other = just_updated()
     opened = charger.files.open
 
     def none_left(path, mode):
